@@ -6,6 +6,7 @@ mod text;
 pub mod canonical;
 pub mod digest;
 pub mod id;
+pub mod interface;
 pub mod path;
 pub mod time;
 pub mod version;
