@@ -110,7 +110,8 @@ const SPINNER: &str = r#"(component
 #[expect(unsafe_code, reason = "the spike is about loading compiled code")]
 async fn compiled_code_is_loaded_through_the_descriptor_that_was_hashed() -> Outcome {
     let engine = engine()?;
-    let compile = |text| -> Result<Vec<u8>, Box<dyn Error>> { Ok(engine.precompile_component(&wat::parse_str(text)?)?) };
+    let compile =
+        |text| -> Result<Vec<u8>, Box<dyn Error>> { Ok(engine.precompile_component(&wat::parse_str(text)?)?) };
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("code");
     std::fs::write(&path, compile(COUNTER)?)?;
