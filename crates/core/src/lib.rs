@@ -5,7 +5,11 @@ mod text;
 
 pub mod canonical;
 pub mod digest;
+pub mod document;
+pub mod event;
 pub mod id;
+pub mod interface;
 pub mod path;
+pub mod release;
 pub mod time;
 pub mod version;
