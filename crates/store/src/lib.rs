@@ -1,1 +1,4 @@
-//! stoa-store
+#![doc = include_str!("../README.md")]
+
+pub mod blobs;
+pub mod upload;
