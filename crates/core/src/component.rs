@@ -279,7 +279,6 @@ fn metadata(bytes: &[u8]) -> Option<String> {
 }
 
 impl Seen {
-    #[expect(clippy::type_complexity, reason = "the three halves of an inspection, named at its one use")]
     fn externs(&self, limits: &InspectLimits) -> Result<(ComponentKind, Vec<Extern>, Vec<Extern>), InspectError> {
         let types = self.types.as_ref();
         let imports: Vec<_> = items(&self.imports, |name| types.component_item_for_import(name));
