@@ -1,7 +1,7 @@
 //! Why the index can not follow the log.
 
 use stoa_core::{document::DocumentError, event::EventError, index::IndexError, trust::TrustError};
-use stoa_store::{BlobError, LedgerError};
+use stoa_store::{blobs::BlobError, ledger::LedgerError};
 
 use crate::site::SiteError;
 

@@ -22,11 +22,14 @@ use stoa_core::{
     time::Time,
     version::{Version, VersionReq},
 };
-use stoa_store::{BlobKey, Blobs, Precondition};
+use stoa_store::blobs::{BlobError, BlobKey, Blobs, Precondition};
 
 use crate::{
     error::IndexerError,
-    site::{Capabilities, Card, DependencyRow, Dependent, Featured, FrontPage, PluginPage, Readme, Site, VersionRow},
+    site::{
+        Capabilities, Readme, Site,
+        view::{Card, DependencyRow, Dependent, Featured, FrontPage, PluginPage, VersionRow},
+    },
 };
 
 /// The list of pages is at most this long (64 MiB): about 1 KB a plugin.
@@ -264,7 +267,7 @@ impl PagesProjection {
             Ok(Some(found)) if found.bytes == bytes => return Ok(()),
             Ok(Some(found)) => Precondition::Tag(found.tag),
             Ok(None) => Precondition::Absent,
-            Err(stoa_store::BlobError::TooLarge { .. }) => match self.blobs.head(&key).await? {
+            Err(BlobError::TooLarge { .. }) => match self.blobs.head(&key).await? {
                 Some(meta) => Precondition::Tag(meta.tag),
                 None => Precondition::Absent,
             },
