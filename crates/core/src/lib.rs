@@ -8,4 +8,5 @@ pub mod digest;
 pub mod id;
 pub mod path;
 pub mod time;
+pub mod trust;
 pub mod version;
