@@ -177,7 +177,6 @@ impl Updater {
     }
 
     /// What the refresh wants next.
-    #[expect(clippy::should_implement_trait, reason = "a machine that also receives is no iterator")]
     pub fn next(&self) -> Step<Outcome> {
         let limits = &self.config.limits;
         let fetch = |role: &str, version, max_bytes, may_be_absent| {

@@ -25,8 +25,6 @@ pub(super) trait Document: Sized {
     /// Reads the part that is particular to this kind; `_type` and `spec_version` were checked.
     fn read_body(role: &str, header: Header, signed: &Value, profile: Profile) -> Result<Self, TrustError>;
 
-    fn header(&self) -> &Header;
-
     /// Reads the document of `role`.
     fn read(role: &str, signed: &Value, profile: Profile) -> Result<Self, TrustError> {
         Self::read_body(role, Header::read(role, Self::TYPE, signed)?, signed, profile)
@@ -245,10 +243,6 @@ impl Document for Root {
             keys,
         })
     }
-
-    fn header(&self) -> &Header {
-        &self.header
-    }
 }
 
 /// What timestamp and snapshot say about another document (section 4.4, METAFILES).
@@ -337,10 +331,6 @@ impl Document for Timestamp {
         let wire: TimestampWire = shape(role, signed)?;
         Ok(Self { header, snapshot: wire.meta.snapshot.into() })
     }
-
-    fn header(&self) -> &Header {
-        &self.header
-    }
 }
 
 /// The head of the event chain that a snapshot covers: the signed field `stoa` of a snapshot.
@@ -402,9 +392,5 @@ impl Document for Snapshot {
         let roles =
             meta.into_iter().filter_map(|(file, meta)| Some((file.strip_suffix(".json")?.to_owned(), meta.into())));
         Ok(Self { header, roles: roles.collect(), head: stoa })
-    }
-
-    fn header(&self) -> &Header {
-        &self.header
     }
 }

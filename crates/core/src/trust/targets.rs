@@ -71,18 +71,13 @@ impl Document for Targets {
     fn read_body(role: &str, header: Header, signed: &Value, profile: Profile) -> Result<Self, TrustError> {
         let wire: TargetsWire<'_> = shape(role, signed)?;
         check_own_name(role, wire.stoa.and_then(|stoa| stoa.role), profile)?;
-        if profile == Profile::Stoa {
-            if let Some((target, _)) = wire.targets.iter().find(|(_, file)| file.hashes.sha256().is_none()) {
-                return Err(TrustError::NoSha256 { role: role.to_owned(), target: shown(target) });
-            }
+        let unnamed = wire.targets.iter().find(|(_, file)| file.hashes.sha256().is_none());
+        if let Some((target, _)) = unnamed.filter(|_| profile == Profile::Stoa) {
+            return Err(TrustError::NoSha256 { role: role.to_owned(), target: shown(target) });
         }
         let delegations = signed.get("delegations").filter(|value| !value.is_null());
         let delegations = delegations.map(|value| Delegations::read(role, value, profile)).transpose()?;
         Ok(Self { header, targets: wire.targets, delegations })
-    }
-
-    fn header(&self) -> &Header {
-        &self.header
     }
 }
 

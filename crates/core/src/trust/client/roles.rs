@@ -58,10 +58,10 @@ impl Updater {
             return Ok(None);
         }
         // Once: a copy that is damaged now is damaged for all.
-        if let Some(bytes) = self.cached_roles.remove(&visit.role) {
-            if self.accept_role(visit, &bytes).is_ok() {
-                return Ok(None);
-            }
+        if let Some(bytes) = self.cached_roles.remove(&visit.role)
+            && self.accept_role(visit, &bytes).is_ok()
+        {
+            return Ok(None);
         }
         let (file, max_bytes) = self.role_file(&visit.role)?;
         Ok(Some(Step::Fetch { file, max_bytes, may_be_absent: false }))
