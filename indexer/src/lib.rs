@@ -1,1 +1,3 @@
 //! stoa-indexer
+
+pub mod site;

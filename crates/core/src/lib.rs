@@ -4,8 +4,16 @@
 mod text;
 
 pub mod canonical;
+pub mod component;
 pub mod digest;
+pub mod document;
+pub mod event;
 pub mod id;
+pub mod interface;
+pub mod lock;
+pub mod offer;
 pub mod path;
+pub mod release;
 pub mod time;
 pub mod version;
+pub mod wanted;
