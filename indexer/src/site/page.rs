@@ -56,11 +56,13 @@ impl<'v> Front<'v> {
     pub(crate) fn of(config: &SiteConfig, page: &'v FrontPage) -> Self {
         let mut cards: Vec<&Card> = page.cards.iter().collect();
         cards.sort_by(|a, b| (b.seq, &a.id).cmp(&(a.seq, &b.id)));
-        let newest = if cards.len() > FEW { cards.iter().take(NEWEST).map(|card| CardView::of(card)).collect() } else { vec![] };
+        let newest =
+            if cards.len() > FEW { cards.iter().take(NEWEST).map(|card| CardView::of(card)).collect() } else { vec![] };
         cards.sort_by(|a, b| a.id.cmp(&b.id));
-        let example = page.featured.as_ref().map(|featured| {
-            (&featured.id, Install::of(config, &featured.id, &featured.version, Some(&featured.call)))
-        });
+        let example = page
+            .featured
+            .as_ref()
+            .map(|featured| (&featured.id, Install::of(config, &featured.id, &featured.version, Some(&featured.call))));
         Self {
             seq: page.seq,
             updated: page.updated.map(|time| time.to_string()),

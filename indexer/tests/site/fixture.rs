@@ -150,14 +150,28 @@ pub fn demo_site() -> PluginPage {
 
 /// A plugin that reaches outside, with every version yanked, a long past, and the longest names the grammar has.
 pub fn heavy() -> PluginPage {
-    let long = format!("{}:{}", "quite-long-namespace-".repeat(3) + "x", "an-even-longer-plugin-name-".repeat(2) + "extra-word");
-    let mut versions: Vec<VersionRow> =
-        (0..14).map(|minor| row(&format!("0.{minor}.0"), minor * 5, 20 + minor as u64 * 3, 8_400_000 + minor as u64 * 91_000)).collect();
-    versions = versions.into_iter().map(|row| yanked(row, "Leaked the cache key of one tenant to another. Update to nothing: the project has ended.", 90)).collect();
+    let long = format!(
+        "{}:{}",
+        "quite-long-namespace-".repeat(3) + "x",
+        "an-even-longer-plugin-name-".repeat(2) + "extra-word"
+    );
+    let mut versions: Vec<VersionRow> = (0..14)
+        .map(|minor| row(&format!("0.{minor}.0"), minor * 5, 20 + minor as u64 * 3, 8_400_000 + minor as u64 * 91_000))
+        .collect();
+    versions = versions
+        .into_iter()
+        .map(|row| {
+            yanked(row, "Leaked the cache key of one tenant to another. Update to nothing: the project has ended.", 90)
+        })
+        .collect();
     PluginPage {
         license: "GPL-3.0-or-later WITH Classpath-exception-2.0".into(),
-        repository: Some("https://code.example/a-rather-long-organisation-name/an-even-longer-repository-name-without-end".into()),
-        keywords: ["cache", "http", "proxy", "multi-tenant", "object-storage", "a-keyword-of-great-length"].map(String::from).into(),
+        repository: Some(
+            "https://code.example/a-rather-long-organisation-name/an-even-longer-repository-name-without-end".into(),
+        ),
+        keywords: ["cache", "http", "proxy", "multi-tenant", "object-storage", "a-keyword-of-great-length"]
+            .map(String::from)
+            .into(),
         categories: vec!["network".into(), "storage".into()],
         readme: Some(Readme::from_markdown(include_str!("fixture/heavy.md"))),
         exports: vec![export("quite-long-namespace:an-even-longer-package-name/an-interface-with-a-long-name@0.13.0")],
@@ -176,7 +190,11 @@ pub fn heavy() -> PluginPage {
             ("http.outgoing".into(), "Fetches what is not in the cache yet.".into()),
         ]),
         versions,
-        ..plugin(&long, "0.13.0", "A caching proxy for object storage that keeps hot objects in memory, warm ones on disk, and asks upstream for the rest; with per-tenant budgets, negative caching and request coalescing.")
+        ..plugin(
+            &long,
+            "0.13.0",
+            "A caching proxy for object storage that keeps hot objects in memory, warm ones on disk, and asks upstream for the rest; with per-tenant budgets, negative caching and request coalescing.",
+        )
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pulldown_cmark::{Alignment, BlockQuoteKind, CowStr, Event, HeadingLevel, Tag, TagEnd, html};
 
-use super::{clean, super::format::Escaped};
+use super::{super::format::Escaped, clean};
 
 /// Elements may lie this deep; deeper ones are left out and their text kept. Browsers stop at 512.
 const MAX_DEPTH: usize = 64;
@@ -20,7 +20,8 @@ pub(super) const ALERTS: [&str; 5] = [
     "markdown-alert-caution",
 ];
 /// Raw HTML within a line: these elements, without attributes; of others only the text stays.
-const INLINE: &[&str] = &["b", "code", "del", "em", "i", "ins", "kbd", "mark", "q", "s", "small", "strong", "sub", "sup", "u", "var"];
+const INLINE: &[&str] =
+    &["b", "code", "del", "em", "i", "ins", "kbd", "mark", "q", "s", "small", "strong", "sub", "sup", "u", "var"];
 
 /// Turns events into HTML, within bounds.
 pub(super) struct Writer<'t, I> {
