@@ -97,6 +97,19 @@ impl Site {
         Self { config, engine, assets: assets.into() }
     }
 
+    /// What all pages share: the templates, the assets, the registry's own particulars. Pages made by another
+    /// look are older than they seem.
+    pub fn look(&self) -> Digest {
+        let mut hasher = stoa_core::digest::Hasher::new();
+        for part in TEMPLATES.iter().map(|(_, source)| source.as_bytes()).chain([STYLE, SCRIPT, ICON]) {
+            hasher.update(Digest::of(part).as_bytes());
+        }
+        // What is rendered from the same templates may change with the program.
+        hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+        hasher.update(format!("{:?}", self.config).as_bytes());
+        hasher.finish()
+    }
+
     /// The style sheet, the script and the icon. Their names carry a digest of their bytes, so pages written
     /// by an older program need theirs as well: never delete an asset.
     pub fn assets(&self) -> Vec<(PublicPath, Vec<u8>)> {
