@@ -167,6 +167,7 @@ fn add_filters(engine: &mut Environment<'static>, base: Arc<str>) {
     let plugin_at = at_base.clone();
     engine.add_filter("size", format::size);
     engine.add_filter("date", |time: &str| format::date(time));
+    engine.add_filter("breakable", |address: &str| format::breakable(address));
     engine.add_filter("count", |n: u64, noun: &str| format::count(n, noun));
     engine.add_filter("namespace", |id: &str| id.split(':').next().unwrap_or(id).to_owned());
     engine.add_filter("name", |id: &str| id.split(':').next_back().unwrap_or(id).to_owned());

@@ -81,6 +81,12 @@ pub(crate) fn date(time: &str) -> String {
     }
 }
 
+/// An address that may break after each `/`, so that it needs not break within words.
+pub(crate) fn breakable(address: &str) -> Value {
+    let parts: Vec<String> = address.split_inclusive('/').map(|part| Escaped(part).to_string()).collect();
+    Value::from_safe_string(parts.join("<wbr>"))
+}
+
 /// `1 plugin`, `2 plugins`.
 pub(crate) fn count(n: u64, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })

@@ -155,9 +155,14 @@ static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
             ("h6", HashSet::from(["id"])),
             ("div", HashSet::from(["id"])),
         ]))
+        .tag_attribute_values(HashMap::from([
+            ("pre", HashMap::from([("tabindex", HashSet::from(["0"]))])),
+            ("div", HashMap::from([("tabindex", HashSet::from(["0"]))])),
+        ]))
         .allowed_classes(HashMap::from([
             ("a", HashSet::from(["anchor"])),
             ("div", HashSet::from(["scroll", "footnote-definition"])),
+            ("li", HashSet::from(["task"])),
             ("sup", HashSet::from(["footnote-reference", "footnote-definition-label"])),
             ("td", HashSet::from(["center", "right"])),
             ("th", HashSet::from(["center", "right"])),

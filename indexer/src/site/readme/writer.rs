@@ -91,6 +91,8 @@ impl<'t, I: Iterator<Item = Event<'t>>> Writer<'t, I> {
                 // The place of the opening tag, which bears an id made of the words to come.
                 self.raw("");
             }
+            // Long lines scroll, so the keyboard must reach the block.
+            Tag::CodeBlock(_) => self.raw("<pre tabindex=\"0\"><code>"),
             Tag::HtmlBlock => self.raw = Some(String::new()),
             Tag::Link { .. } | Tag::Image { .. } if self.links > 0 => self.links += 1,
             Tag::Link { dest_url, title, .. } => self.link(&dest_url, &title),
@@ -98,7 +100,7 @@ impl<'t, I: Iterator<Item = Event<'t>>> Writer<'t, I> {
             Tag::Image { dest_url, title, .. } => self.link(&dest_url, &title),
             Tag::Table(alignments) => {
                 self.table = (alignments, 0, "th");
-                self.raw("<div class=\"scroll\"><table>");
+                self.raw("<div class=\"scroll\" tabindex=\"0\"><table>");
             }
             Tag::TableHead => self.raw("<thead><tr>"),
             Tag::TableRow => {
@@ -144,6 +146,7 @@ impl<'t, I: Iterator<Item = Event<'t>>> Writer<'t, I> {
                     self.raw("</a>");
                 }
             }
+            TagEnd::CodeBlock => self.raw("</code></pre>\n"),
             TagEnd::Table => self.raw("</tbody></table></div>"),
             TagEnd::TableHead => {
                 self.table.2 = "td";
@@ -171,9 +174,18 @@ impl<'t, I: Iterator<Item = Event<'t>>> Writer<'t, I> {
                 }
             }
             Event::InlineHtml(html) => self.inline(&html),
-            Event::TaskListMarker(done) => self.out.push(Event::Text(if done { "☑ " } else { "☐ " }.into())),
+            Event::TaskListMarker(done) => self.task(done),
             other => self.out.push(other),
         }
+    }
+
+    /// A box in front of a task, in place of the list's own mark.
+    fn task(&mut self, done: bool) {
+        let item = self.out.iter_mut().rev().take(2).find(|event| matches!(event, Event::Start(Tag::Item)));
+        if let Some(item) = item {
+            *item = Event::Html("<li class=\"task\">".into());
+        }
+        self.out.push(Event::Text(if done { "☑ " } else { "☐ " }.into()));
     }
 
     fn link(&mut self, url: &str, title: &str) {
