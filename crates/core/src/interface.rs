@@ -43,3 +43,6 @@ impl fmt::Display for TypeHash {
     }
 }
 text_type!(TypeHash);
+
+/// The WIT of `stoa:plugin`.
+pub const STOA_PLUGIN_WIT: &str = include_str!("../wit/stoa-plugin.wit");

@@ -63,6 +63,21 @@ pub enum Precondition {
     Tag(ETag),
 }
 
+impl Precondition {
+    /// Compares with the tag that `key` has, `None` where it has no content.
+    pub(crate) fn check(&self, key: &BlobKey, found: Option<ETag>) -> Result<(), BlobError> {
+        let holds = match self {
+            Self::Absent => found.is_none(),
+            Self::Tag(tag) => found.as_ref() == Some(tag),
+        };
+        if holds {
+            Ok(())
+        } else {
+            Err(BlobError::Precondition { key: Box::new(key.clone()), expected: self.clone(), found })
+        }
+    }
+}
+
 impl fmt::Display for Precondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -114,7 +129,7 @@ pub enum BlobError {
     #[error("`{key}` has {}, and {expected} was expected", found_text(found.as_ref()))]
     Precondition {
         /// Which blob.
-        key: BlobKey,
+        key: Box<BlobKey>,
         /// What the caller expected.
         expected: Precondition,
         /// What is there: `None` where the key has no content, or where the engine does not say.
@@ -122,12 +137,12 @@ pub enum BlobError {
     },
     /// The source of a copy has no content.
     #[error("`{0}` is not there to be copied")]
-    Missing(BlobKey),
+    Missing(Box<BlobKey>),
     /// The content is longer than the caller takes.
     #[error("`{key}` has {size} bytes, and at most {limit} are taken")]
     TooLarge {
         /// Which blob.
-        key: BlobKey,
+        key: Box<BlobKey>,
         /// Its length.
         size: u64,
         /// The caller's limit.
@@ -137,7 +152,7 @@ pub enum BlobError {
     #[error("`{key}` has {size} bytes: {start}..{end} is no range of it")]
     Range {
         /// Which blob.
-        key: BlobKey,
+        key: Box<BlobKey>,
         /// Where the range begins.
         start: u64,
         /// Where it ends.

@@ -215,9 +215,10 @@ impl FromStr for BlobKey {
         };
         let rule = |rule| move |_| BlobKeyError::new(text, rule);
         match area {
-            Area::Upload => rest.parse().map(Self::Upload).map_err(|_| {
-                BlobKeyError::new(text, "an upload is named by 32 lower-case hexadecimal digits")
-            }),
+            Area::Upload => rest
+                .parse()
+                .map(Self::Upload)
+                .map_err(|_| BlobKeyError::new(text, "an upload is named by 32 lower-case hexadecimal digits")),
             Area::Store => rest
                 .parse()
                 .map(Self::Store)
@@ -288,9 +289,15 @@ mod tests {
             ("", "`` names no blob: it is in none of the areas"),
             ("upload/A5", "`upload/A5` names no blob: an upload is named by 32 lower-case hexadecimal digits"),
             ("store/ab", "`store/ab` names no blob: it is in none of the areas"),
-            ("store/sha256/x", "`store/sha256/x` names no blob: a stored blob is named by 64 lower-case hexadecimal digits"),
+            (
+                "store/sha256/x",
+                "`store/sha256/x` names no blob: a stored blob is named by 64 lower-case hexadecimal digits",
+            ),
             ("public/../x", "`public/../x` names no blob: it is no path of the public tree"),
-            ("events/1.json", "`events/1.json` names no blob: an event is named by its number in ten digits and `.json`"),
+            (
+                "events/1.json",
+                "`events/1.json` names no blob: an event is named by its number in ten digits and `.json`",
+            ),
             (
                 "events/+000000001.json",
                 "`events/+000000001.json` names no blob: an event is named by its number in ten digits and `.json`",
@@ -308,7 +315,8 @@ mod tests {
     #[test]
     fn a_key_that_no_parser_would_give_has_no_path() {
         let key = BlobKey::Public(PublicPath::Asset("../../upload/x".into()));
-        let message = "`public/assets/../../upload/x` names no blob: it does not read back as the key that it was made of";
+        let message =
+            "`public/assets/../../upload/x` names no blob: it does not read back as the key that it was made of";
         assert_eq!(key.path().map_err(|e| e.to_string()), Err(message.to_owned()));
     }
 }
