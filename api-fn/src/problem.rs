@@ -67,10 +67,6 @@ problems! {
         "Members that the route does not know are refused: look for a typing error."
     ParameterInvalid "parameter-invalid" BAD_REQUEST "A part of the address is not valid"
         "The detail names the part and the rule."
-    IdempotencyKeyInvalid "idempotency-key-invalid" BAD_REQUEST "The `Idempotency-Key` header is not valid"
-        "Use 1 to 64 characters of A-Z, a-z, 0-9, `-` and `_`, for instance a UUID."
-    IdempotencyKeyReused "idempotency-key-reused" UNPROCESSABLE_ENTITY "The `Idempotency-Key` was used for another request"
-        "Use a new key for a new request; repeat a key only to repeat its request."
 
     // Keys and scopes.
     KeyMissing "key-missing" UNAUTHORIZED "The request carries no API key"
@@ -310,6 +306,20 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
+}
+
+/// Whether an error comes down to a full disk or a used-up quota.
+pub(crate) fn storage_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::{Error, ErrorKind};
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let kind = error.downcast_ref::<Error>().map(Error::kind);
+        if matches!(kind, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ use stoa_core::{
     digest::Digest,
     event::ActorId,
     id::{Name, Namespace, PluginId},
-    interface::InterfaceName,
-    release::{BlobRef, Kind, Release},
+    interface::{ExternName, TypeHash},
+    release::{BlobRef, Export, Import, Kind, Release},
     time::Time,
     version::Version,
 };
@@ -132,21 +132,27 @@ pub struct ReleaseItem {
     pub format: u32,
     /// Its version.
     pub version: Version,
-    /// The event that made it visible.
-    pub seq: u64,
+    /// The end of the log when it was decided: its event is the first after this place that releases it. The
+    /// place itself is only known when the transaction, of which this item is a part, has taken effect.
+    pub after: u64,
     /// The digest of its record.
     pub record: Digest,
     /// Its component.
     pub artifact: BlobRef,
-    /// The functions it exports: a structural hash each, by interface and name.
+    /// What it imports.
+    pub imports: Vec<Import>,
+    /// What it exports.
+    pub exports: Vec<Export>,
+    /// The functions it exports.
     pub functions: Functions,
     /// Whether it was yanked, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yanked: Option<YankedItem>,
 }
 
-/// Exported functions with a structural hash each, by interface and name.
-pub type Functions = BTreeMap<InterfaceName, BTreeMap<String, String>>;
+/// Exported functions with a structural hash each, by export and name. A function that is exported without an
+/// interface stands below its own name.
+pub type Functions = BTreeMap<ExternName, BTreeMap<String, TypeHash>>;
 
 /// Why a release is yanked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,8 +160,8 @@ pub type Functions = BTreeMap<InterfaceName, BTreeMap<String, String>>;
 pub struct YankedItem {
     /// The reason given.
     pub reason: String,
-    /// The event that yanked it.
-    pub seq: u64,
+    /// The end of the log when it was decided, as in [`ReleaseItem::after`].
+    pub after: u64,
 }
 
 impl Item for ReleaseItem {

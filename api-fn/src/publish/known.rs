@@ -22,8 +22,10 @@ pub struct Known {
     pub plugins: BTreeMap<PluginId, PluginItem>,
     /// The releases of the set that exist already.
     pub releases: BTreeMap<PluginId, ReleaseItem>,
-    /// For plugins of the set: the release that the new one is compared with, see [`predecessor`].
+    /// For plugins of the set: the release that the new one must stay compatible with, see [`predecessor`].
     pub predecessors: BTreeMap<PluginId, ReleaseItem>,
+    /// For plugins of the set: a release whose interfaces the document has already, see [`neighbor`].
+    pub neighbors: BTreeMap<PluginId, ReleaseItem>,
     /// For plugins of the set: the name that took their skeleton in their namespace.
     pub names: BTreeMap<PluginId, Name>,
 }
@@ -51,4 +53,10 @@ pub fn predecessor<'p>(plugin: &'p PluginItem, version: &Version) -> Option<&'p 
         (major, _) => new.major == major,
     };
     (compatible && !version.is_prerelease()).then_some(before)
+}
+
+/// The release nearest to `version`: the one below it, or else the one above. Its interfaces are likely the
+/// ones of the new release, so their names are in the index document already.
+pub fn neighbor<'p>(plugin: &'p PluginItem, version: &Version) -> Option<&'p Version> {
+    plugin.versions.range(..version).next_back().or_else(|| plugin.versions.range(version..).next())
 }

@@ -32,7 +32,7 @@ pub fn fresh<'s>(set: &'s Set, known: &Known) -> Result<Vec<&'s Candidate>, Prob
 }
 
 /// The refusal of a version that exists with another record: it names the component that won.
-pub fn version_exists(candidate: &Candidate, record: Digest, artifact: Digest, seq: u64) -> Problem {
+fn version_exists(candidate: &Candidate, record: Digest, artifact: Digest) -> Problem {
     let Release { id, version, .. } = &candidate.release;
     let detail = if artifact == candidate.release.artifact.digest {
         format!("`{id}` {version} was published with the same component {artifact} and another record, {record}")
@@ -44,14 +44,13 @@ pub fn version_exists(candidate: &Candidate, record: Digest, artifact: Digest, s
         .with("version", version.to_string())
         .with("artifact", artifact.to_string())
         .with("record", record.to_string())
-        .with("seq", seq)
 }
 
 fn already_published(candidate: &Candidate, known: &Known) -> Result<bool, Problem> {
     match known.releases.get(&candidate.release.id) {
         None => Ok(false),
         Some(found) if found.record == candidate.record.digest => Ok(true),
-        Some(found) => Err(version_exists(candidate, found.record, found.artifact.digest, found.seq)),
+        Some(found) => Err(version_exists(candidate, found.record, found.artifact.digest)),
     }
 }
 
