@@ -4,6 +4,7 @@
 mod text;
 
 pub mod canonical;
+pub mod component;
 pub mod digest;
 pub mod document;
 pub mod event;
