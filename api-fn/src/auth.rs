@@ -9,9 +9,8 @@ use stoa_store::ledger::{Expect, Ledger};
 
 use crate::{
     App,
-    items::{self, Outcome},
+    items::{self, Outcome, operation},
     problem::{Code, Problem},
-    routes::operation,
     scope::{Need, Scope},
     state::KeyItem,
     token::{KeyId, Token},
@@ -119,8 +118,8 @@ pub(crate) async fn create_key(ledger: &dyn Ledger, new: NewKey, now: Time) -> R
             revoked_at: None,
         };
         let write = items::put(token.id(), &item, Expect::Absent, None)?;
-        let id = operation(&["create-key", &item.id.to_string()])?;
-        if let Outcome::Done(_) = items::commit(ledger, id, None, vec![write], now).await? {
+        let id = operation("create-key", &[item.id.to_string()])?;
+        if let Outcome::Done = items::commit(ledger, id, None, vec![write], now).await? {
             return Ok((token, item));
         }
     }

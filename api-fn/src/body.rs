@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How deep arrays and objects may be nested. A release record, the deepest thing sent, needs six.
-pub const MAX_JSON_DEPTH: usize = 16;
+pub(crate) const MAX_JSON_DEPTH: usize = 16;
 
 /// A JSON body of the shape `T`, not longer than [`crate::ApiConfig::max_inline_bytes`].
 pub(crate) struct Json<T>(pub(crate) T);

@@ -1,8 +1,13 @@
 //! Reading and writing the items of [`crate::state`].
 
-use stoa_core::{canonical, event::Draft, time::Time};
+use stoa_core::{
+    canonical,
+    digest::Hasher,
+    event::{Draft, Fact, Sealed},
+    time::Time,
+};
 use stoa_store::ledger::{
-    Action, Committed, Expect, Item as Raw, ItemKey, Ledger, LedgerError, MAX_KEYS, OperationId, Transaction, Write,
+    Action, Expect, Item as Raw, ItemKey, Ledger, LedgerError, MAX_KEYS, OperationId, Transaction, Write,
 };
 
 use crate::{
@@ -21,7 +26,7 @@ pub(crate) struct Kept<T> {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// It took effect.
-    Done(Committed),
+    Done,
     /// Something it rests on has changed: look again, decide again.
     Stale,
 }
@@ -101,7 +106,7 @@ pub(crate) async fn commit(
         answer = ledger.commit(&transaction, now).await;
     }
     match answer {
-        Ok(committed) => Ok(Outcome::Done(committed)),
+        Ok(_) => Ok(Outcome::Done),
         // A reused operation is this very change, decided by another request upon another state: it is done.
         Err(LedgerError::Conflict { .. } | LedgerError::OperationReused(_)) => Ok(Outcome::Stale),
         Err(error) => Err(ledger_problem(&error)),
@@ -117,5 +122,38 @@ pub(crate) fn ledger_problem(error: &LedgerError) -> Problem {
         LedgerError::Engine { .. } if crate::problem::storage_full(error) => Problem::logged(Code::StorageFull, error),
         LedgerError::Engine { .. } => Problem::logged(Code::Unavailable, error),
         _ => Problem::internal(error),
+    }
+}
+
+/// The id of an operation that follows from what it does: whoever tries the same again, in this process or
+/// another, tries it under the same id. `parts` name the change and the state that it starts from.
+pub(crate) fn operation(verb: &str, parts: &[String]) -> Result<OperationId, Problem> {
+    let mut hasher = Hasher::new();
+    hasher.update(b"stoa/operation/1");
+    for part in std::iter::once(verb).chain(parts.iter().map(String::as_str)) {
+        hasher.update(&(part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    // 32 hexadecimal digits: 128 bits, as many as a random id has.
+    hasher.finish().short(32).parse().map_err(|error: stoa_store::ledger::OperationIdError| Problem::internal(&error))
+}
+
+/// The first event after place `after` that `fits`.
+pub(crate) async fn event_after(
+    ledger: &dyn Ledger,
+    mut after: u64,
+    fits: impl Fn(&Fact) -> bool,
+) -> Result<Sealed, Problem> {
+    const PAGE: usize = 16;
+    loop {
+        let events = ledger.events(after, PAGE).await.map_err(|error| ledger_problem(&error))?;
+        let Some(last) = events.last() else {
+            let error = std::io::Error::other(format!("no event after {after} is the one that an item speaks of"));
+            return Err(Problem::internal(&error));
+        };
+        after = last.event().seq;
+        if let Some(found) = events.into_iter().find(|event| fits(&event.event().fact)) {
+            return Ok(found);
+        }
     }
 }

@@ -157,6 +157,8 @@ problems! {
         "Publish the component that the build made, a `.wasm` file."
     ArtifactCoreModule "artifact-core-module" UNPROCESSABLE_ENTITY "The artifact is a core module, not a component"
         "Build for `wasm32-wasip2`, or make a component with `wasm-tools component new`."
+    ArtifactKind "artifact-kind" UNPROCESSABLE_ENTITY "The artifact is of another kind than its record says"
+        "`kind = \"interface\"` is for WIT packages, `kind = \"plugin\"` for components."
     ComponentInvalid "component-invalid" UNPROCESSABLE_ENTITY "The component is not valid, or beyond the registry's bounds"
         "Check it with `wasm-tools validate`."
     ImportUnclassified "import-unclassified" UNPROCESSABLE_ENTITY "Nothing says who answers an import"

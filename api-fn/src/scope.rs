@@ -42,7 +42,9 @@ impl Pattern {
 #[non_exhaustive]
 pub enum ScopeError {
     /// It is none of the forms.
-    #[error("`{0}` is not a scope: write `admin`, `publish:NAMESPACE` or `yank:NAMESPACE`, the latter two also with `:PATTERN`")]
+    #[error(
+        "`{0}` is not a scope: write `admin`, `publish:NAMESPACE` or `yank:NAMESPACE`, the latter two also with `:PATTERN`"
+    )]
     Form(String),
     /// The namespace is none.
     #[error(transparent)]

@@ -94,7 +94,9 @@ impl fmt::Debug for Token {
 #[non_exhaustive]
 pub enum TokenError {
     /// It does not have the four parts.
-    #[error("an API key is `stoa_`, {ID_DIGITS} digits, `_`, 64 digits, `_`, {CHECKSUM_DIGITS} digits, all hexadecimal")]
+    #[error(
+        "an API key is `stoa_`, {ID_DIGITS} digits, `_`, 64 digits, `_`, {CHECKSUM_DIGITS} digits, all hexadecimal"
+    )]
     Shape,
     /// Its checksum does not fit the rest.
     #[error("the checksum of the API key does not fit the rest of it")]
@@ -237,7 +239,8 @@ mod tests {
             let expected = if text.as_bytes()[place] == b'_' { TokenError::Shape } else { TokenError::Checksum };
             assert_eq!(wrong.parse::<Token>().err(), Some(expected), "character {place}");
         }
-        for text in ["", "stoa", "stoa_a_b_c", &text[1..], &text[..text.len() - 1], &text.to_uppercase(), "stoa_é_é_é"] {
+        for text in ["", "stoa", "stoa_a_b_c", &text[1..], &text[..text.len() - 1], &text.to_uppercase(), "stoa_é_é_é"]
+        {
             assert_eq!(text.parse::<Token>().err(), Some(TokenError::Shape), "{text}");
         }
     }

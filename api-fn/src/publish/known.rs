@@ -33,7 +33,9 @@ pub struct Known {
 /// The plugins that a set mentions: its own, and those that it depends on.
 pub fn mentioned(set: &Set) -> BTreeSet<&PluginId> {
     let candidates = set.candidates().iter();
-    candidates.flat_map(|candidate| std::iter::once(&candidate.release.id).chain(candidate.release.dependencies.keys())).collect()
+    candidates
+        .flat_map(|candidate| std::iter::once(&candidate.release.id).chain(candidate.release.dependencies.keys()))
+        .collect()
 }
 
 /// The skeleton of a plugin's name.

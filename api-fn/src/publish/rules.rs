@@ -59,7 +59,10 @@ fn check_namespace(release: &Release, known: &Known) -> Result<(), Problem> {
     if known.namespaces.contains(namespace) {
         return Ok(());
     }
-    Err(Problem::new(Code::NamespaceUnknown, format!("there is no namespace `{namespace}` to publish `{}` in", release.id)))
+    Err(Problem::new(
+        Code::NamespaceUnknown,
+        format!("there is no namespace `{namespace}` to publish `{}` in", release.id),
+    ))
 }
 
 fn check_name(id: &PluginId, known: &Known) -> Result<(), Problem> {
