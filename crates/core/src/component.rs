@@ -383,7 +383,7 @@ fn package_interfaces(types: TypesRef<'_>, exports: &[(&String, &ComponentItem)]
 fn tracks<'e>(externs: impl Iterator<Item = &'e Extern>) -> Result<Vec<String>, InspectError> {
     let mut tracks = Vec::new();
     for name in externs.filter_map(|e| e.name.as_interface()).filter(|name| name.package().namespace() == "wasi") {
-        let track = name.track().unwrap_or_else(|| "no version".to_owned());
+        let track = name.track().unwrap_or_else(|| "without a version".to_owned());
         if track != "0.2" {
             return Err(InspectError::Wasi { name: name.to_string(), track });
         }
