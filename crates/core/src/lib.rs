@@ -13,6 +13,7 @@ pub mod lock;
 pub mod offer;
 pub mod path;
 pub mod release;
+pub mod resolve;
 pub mod time;
 pub mod version;
 pub mod wanted;
