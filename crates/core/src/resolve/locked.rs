@@ -14,7 +14,7 @@ use crate::{
         universe::Universe,
     },
     version::Version,
-    wanted::Wanted,
+    wanted::{Want, Wanted},
 };
 
 /// The resolution that the lock names, if it is one for this host.
@@ -80,25 +80,31 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// The optional wishes that are not granted; the others must be.
     fn wants(&mut self) -> Vec<LeftOut> {
         let mut left_out = Vec::new();
         for (id, want) in &self.universe.wants {
             let chosen = self.chosen.get(id).and_then(|place| self.universe.row(id, *place));
-            match (chosen, &want.version) {
-                (Some((version, _)), Some(requirement)) if !requirement.matches(version) && !want.optional => {
-                    let by = want.line.map_or_else(|| "this host".to_owned(), |line| format!("plugins.toml:{line}"));
-                    let (release, requirement) = (exact(id, version), requirement.clone());
-                    self.stale.push(Stale::Requirement { release, by, requirement });
-                }
-                (None, _) if self.lock.entries.contains_key(*id) => {}
-                (None, _) if !want.optional => self.stale.push(Stale::Missing((*id).clone())),
-                (None, _) => {
-                    left_out.push(LeftOut { id: (*id).clone(), why: "the lock was made without it".to_owned() });
-                }
-                (Some(_), _) => {}
+            if self.granted(want) {
+                continue;
+            }
+            if want.optional {
+                left_out.push(LeftOut { id: (*id).clone(), why: "the lock was made without it".to_owned() });
+            } else if let (Some((version, _)), Some(requirement)) = (chosen, &want.version) {
+                let by = want.line.map_or_else(|| "this host".to_owned(), |line| format!("plugins.toml:{line}"));
+                let (release, requirement) = (exact(id, version), requirement.clone());
+                self.stale.push(Stale::Requirement { release, by, requirement });
+            } else if !self.lock.entries.contains_key(*id) {
+                // An entry without a release was reported as gone.
+                self.stale.push(Stale::Missing((*id).clone()));
             }
         }
         left_out
+    }
+
+    fn granted(&self, want: &Want) -> bool {
+        let version = self.chosen_version(&want.id);
+        version.is_some_and(|version| want.version.as_ref().is_none_or(|requirement| requirement.matches(version)))
     }
 
     /// What is wrong with each chosen release and its entry.
@@ -171,7 +177,8 @@ impl<'a> Check<'a> {
     /// Entries that nothing needs: a resolution would drop them.
     fn need(&mut self) {
         let mut needed = BTreeSet::new();
-        let mut queue: Vec<&PluginId> = self.universe.wants.keys().copied().collect();
+        let granted = self.universe.wants.values().filter(|want| self.granted(want));
+        let mut queue: Vec<&PluginId> = granted.map(|want| &want.id).collect();
         while let Some(id) = queue.pop() {
             let chosen = self.chosen.get(id).and_then(|place| self.universe.row(id, *place));
             if let Some((_, listing)) = chosen.filter(|_| needed.insert(id)) {
