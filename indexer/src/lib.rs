@@ -1,1 +1,13 @@
-//! stoa-indexer
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod pages;
+mod run;
+mod signer;
+pub mod site;
+mod tree;
+
+pub use error::IndexerError;
+pub use pages::PagesProjection;
+pub use run::{Indexer, Run};
+pub use signer::{Signed, Signer};

@@ -1,1 +1,5 @@
 //! stoa-loader
+
+pub mod cache;
+pub mod registry;
+pub mod transport;

@@ -4,10 +4,12 @@
 mod text;
 
 pub mod canonical;
+pub mod component;
 pub mod digest;
 pub mod document;
 pub mod event;
 pub mod id;
+pub mod index;
 pub mod interface;
 pub mod lock;
 pub mod offer;
@@ -15,5 +17,6 @@ pub mod path;
 pub mod release;
 pub mod resolve;
 pub mod time;
+pub mod trust;
 pub mod version;
 pub mod wanted;
