@@ -102,13 +102,10 @@ async fn a_folder_that_is_not_there_is_named() {
 async fn a_changed_event_is_found_when_the_file_is_opened() {
     let (_folder, path) = place();
     fill(&open(&path).await, 5).await;
-    let actor =
-        "UPDATE items SET value = replace(CAST(value AS TEXT), '\"actor\":\"registry\"', '\"actor\":\"mallory\"')";
-    let damage = format!(
-        "DROP TRIGGER an_event_stays_as_it_is; {actor} WHERE partition = '!event' AND sort LIKE '%3';
-         UPDATE items SET value = CAST(value AS BLOB)"
-    );
-    let message = refusal(&path, &damage).await;
+    let damage = "DROP TRIGGER an_event_stays_as_it_is;
+        UPDATE items SET value = CAST(replace(CAST(value AS TEXT), '\"registry\"', '\"mallory\"') AS BLOB)
+        WHERE partition = '!event' AND sort LIKE '%3'";
+    let message = refusal(&path, damage).await;
     assert_eq!(
         message,
         "the ledger is damaged: !event/00000000000000000004: event 4 follows event 3: its `prev` is not the hash of \
