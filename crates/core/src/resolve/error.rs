@@ -15,7 +15,7 @@ use crate::{
 #[non_exhaustive]
 pub enum ResolveError {
     /// No set of versions meets all requirements.
-    #[error("no set of plugin versions satisfies this host: {0}")]
+    #[error("no set of plugin versions satisfies this host. {0}")]
     Unsatisfiable(Box<Explanation>),
     /// The search took more decisions than it may. Whether there is an answer is not known.
     #[error("gave up after {decisions} decisions: whether a set of plugin versions satisfies this host is not known")]
@@ -178,11 +178,21 @@ impl ResolveError {
         }
     }
 
-    /// The whole message for a terminal: `error[CODE]: …`, then a line each for hints and notes.
+    /// The whole message for a terminal: `error[CODE]: …`, then a line each for sentences, hints and notes.
     pub fn report(&self) -> String {
-        let mut out = format!("error[{}]: {self}", self.code());
-        for hint in self.hints() {
+        let message = self.to_string();
+        let (headline, sentences) = match self {
+            Self::Unsatisfiable(explanation) => {
+                (message.split('.').next().unwrap_or(&message), explanation.sentences())
+            }
+            _ => (message.as_str(), &[][..]),
+        };
+        let mut out = format!("error[{}]: {headline}", self.code());
+        for sentence in sentences {
             // Writing to a string can not fail.
+            let _ = write!(out, "\n  {sentence}");
+        }
+        for hint in self.hints() {
             let _ = write!(out, "\n  help: {hint}");
         }
         for note in self.notes() {

@@ -18,9 +18,11 @@ use crate::{
     wanted::Want,
 };
 
+mod advice;
 mod facts;
 mod proof;
 mod tell;
+mod words;
 
 /// Plugins named in the first sentence.
 const MAX_ASKED: usize = 3;
@@ -72,11 +74,11 @@ impl std::fmt::Display for Explanation {
 pub(super) fn explain(universe: &Universe<'_>, proof: &Proof<'_>, budget: u64) -> Explanation {
     let facts = facts::Facts::of(universe, proof);
     let mut hints = versions_that_work(universe, &facts, budget);
-    hints.extend(tell::upgrades(universe, &facts));
+    hints.extend(advice::upgrades(universe, &facts));
     Explanation {
         sentences: tell::sentences(universe, &facts),
         hints,
-        notes: tell::notes(universe, &facts),
+        notes: advice::notes(universe, &facts),
         proof: proof::to_json(universe, proof),
     }
 }

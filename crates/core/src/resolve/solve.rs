@@ -14,7 +14,7 @@ use pubgrub::{
 
 use crate::{
     id::PluginId,
-    offer::Parts,
+    interface::InterfaceName,
     resolve::{
         universe::{Reason, Universe},
         versions::Versions,
@@ -35,7 +35,7 @@ pub(super) enum Package<'a> {
     Presence(&'a PluginId),
     /// A host interface, by its name without the version. Only needs that this host does not answer reach the
     /// solver: those that it answers can not conflict, as one offered version answers each by itself.
-    Interface(String),
+    Interface(InterfaceName),
     /// A track that this host does not offer.
     Track(&'a str),
 }
@@ -47,7 +47,7 @@ impl fmt::Display for Package<'_> {
             Self::Wish(id) => write!(f, "wish for {id}"),
             Self::Plugin(id) => write!(f, "{id}"),
             Self::Presence(id) => write!(f, "presence of {id}"),
-            Self::Interface(name) => f.write_str(name),
+            Self::Interface(name) => write!(f, "{name}"),
             Self::Track(track) => f.write_str(track),
         }
     }
@@ -133,8 +133,8 @@ impl<'a> Search<'_, 'a> {
     fn of_plugin(&self, id: &'a PluginId, place: u32) -> Constraints<'a> {
         let Some((_, listing)) = self.universe.row(id, place) else { return Vec::new() };
         let mut constraints = Vec::new();
-        let mut missing: BTreeSet<String> = BTreeSet::new();
-        missing.extend(self.universe.unanswered(listing).iter().map(|(import, _)| Parts::of(&import.name).base));
+        let unanswered = self.universe.unanswered(listing);
+        let missing: BTreeSet<_> = unanswered.iter().map(|(import, _)| import.name.unversioned()).collect();
         constraints.extend(missing.into_iter().map(|name| (Package::Interface(name), Versions::empty())));
         let tracks = self.universe.missing_tracks(listing);
         constraints.extend(tracks.map(|track| (Package::Track(track), Versions::empty())));

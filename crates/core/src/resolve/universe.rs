@@ -8,7 +8,7 @@ use crate::{
     id::PluginId,
     interface::InterfaceName,
     lock::Lock,
-    offer::{Offer, Parts, Unanswered},
+    offer::{Offer, Unanswered, serves},
     release::{Dependency, Export, Import, Kind, Provider},
     resolve::{Binding, Documents, Known, versions::Versions},
     time::Time,
@@ -210,16 +210,16 @@ impl<'a> Universe<'a> {
 /// Who of the dependencies of `caller` answers `import`: one that says so (`for`), else the one whose id is the
 /// WIT package of the import.
 fn provider<'a>(caller: &'a Listing, import: &Import) -> Result<&'a PluginId, Reason> {
-    let (parts, name) = (Parts::of(&import.name), import.name.to_string());
+    let (name, unversioned) = (import.name.to_string(), import.name.unversioned().to_string());
     let says =
-        |dependency: &Dependency| dependency.for_interfaces.iter().any(|said| *said == parts.base || *said == name);
+        |dependency: &Dependency| dependency.for_interfaces.iter().any(|said| *said == name || *said == unversioned);
     let mut said = caller.dependencies.iter().filter(|(_, dependency)| says(dependency)).map(|(id, _)| id);
     match (said.next(), said.next()) {
         (Some(id), None) => Ok(id),
         (Some(_), Some(_)) => Err(Reason::Ambiguous(import.name.clone())),
         (None, _) => {
             let mut ids = caller.dependencies.keys();
-            let same = ids.find(|id| id.to_string() == parts.package());
+            let same = ids.find(|id| import.name.package().is(id));
             same.ok_or_else(|| Reason::Unprovided(import.name.clone()))
         }
     }
@@ -239,13 +239,11 @@ pub(super) fn bind(import: &Import, exports: &[Export]) -> Result<Binding, Misma
     if let Some(export) = exports.iter().find(|export| export.name == import.name) {
         return if export.types == import.types { Ok(binding(export)) } else { Err(types(export)) };
     }
-    let wanted = Parts::of(&import.name);
-    let mut serving: Vec<_> = exports.iter().map(|export| (Parts::of(&export.name), export)).collect();
-    serving.retain(|(parts, _)| parts.serves(&wanted));
-    serving.sort_by(|(a, _), (b, _)| b.version.cmp(&a.version));
-    match (serving.iter().find(|(_, export)| export.types == import.types), serving.first()) {
-        (Some((_, export)), _) => Ok(binding(export)),
-        (None, Some((_, export))) => Err(types(export)),
+    let mut serving: Vec<_> = exports.iter().filter(|export| serves(&export.name, &import.name)).collect();
+    serving.sort_by(|a, b| b.name.version().cmp(&a.name.version()));
+    match (serving.iter().find(|export| export.types == import.types), serving.first()) {
+        (Some(export), _) => Ok(binding(export)),
+        (None, Some(export)) => Err(types(export)),
         (None, None) => Err(Mismatch::Missing { import: import.name.clone() }),
     }
 }

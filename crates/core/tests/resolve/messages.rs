@@ -219,8 +219,11 @@ fn a_plugin_of_another_registry() {
 
 #[test]
 fn the_machine_form_is_the_whole_proof() {
-    let world = World::of("demo:a 1.0.0\n    needs demo:c ^1\ndemo:c 1.0.0 yanked broken\ndemo:c 2.0.0");
-    match world.resolve("demo:a ^1\ndemo:c ^1", None, Mode::Keep) {
+    let world = World::of(
+        "demo:a 1.0.0\n    needs demo:c ^1\ndemo:b 1.0.0\n    needs demo:c ^2 optional\ndemo:b 1.1.0\n    track wasi:0.3\n\
+         demo:c 1.0.0\ndemo:c 1.1.0 yanked broken\ndemo:c 2.0.0",
+    );
+    match world.resolve("demo:a ^1\ndemo:b ^1", None, Mode::Keep) {
         Err(ResolveError::Unsatisfiable(explanation)) => insta::assert_json_snapshot!(explanation.proof()),
         other => panic!("{other:?}"),
     }

@@ -175,3 +175,36 @@ proptest! {
         }
     }
 }
+
+/// 600 plugins with ten versions each, where a release needs up to four others: two searches and a check of the lock.
+#[test]
+fn a_large_registry_is_resolved_within_the_budget() {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |below: u64| {
+        // Xorshift: the same registry in every run.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let mut text = String::new();
+    for number in 0..600 {
+        for version in 0..10 {
+            text.push_str(&format!("demo:p{number} {}.{}.0\n", version / 4 + 1, version % 4));
+            for _ in 0..random(5) {
+                let target = number + 1 + random(40);
+                if target < 600 {
+                    text.push_str(&format!("    needs demo:p{target} >={}\n", random(3) + 1));
+                }
+            }
+        }
+    }
+    let world = World::of(&text);
+    let lines = (0..40).map(|number| format!("demo:p{} *", number * 3)).collect::<Vec<_>>().join("\n");
+    let first = world.resolve(&lines, None, Mode::Keep).unwrap_or_else(|error| panic!("{}", error.report()));
+    assert!(first.plugins.len() > 200, "{}", first.plugins.len());
+    assert_eq!(verify(&wishes(&lines), &world.documents, &choice(&first)), Ok(()));
+    let lock = first.lock(world.header());
+    let again = world.resolve(&lines, Some(&lock), Mode::Locked).unwrap_or_else(|error| panic!("{}", error.report()));
+    assert_eq!(again.plugins, first.plugins);
+}

@@ -6,6 +6,7 @@ use pubgrub::{DerivationTree, External, VersionSet as _};
 
 use crate::{
     id::PluginId,
+    interface::InterfaceName,
     resolve::{
         solve::{Package, Proof},
         universe::{Reason, Universe},
@@ -39,7 +40,7 @@ pub(super) struct NeedsHost<'a> {
 /// What a host may offer.
 pub(super) enum Offered<'a> {
     /// An interface, by its name without the version.
-    Interface(String),
+    Interface(InterfaceName),
     Track(&'a str),
 }
 
