@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pulldown_cmark::{Alignment, BlockQuoteKind, CowStr, Event, HeadingLevel, Tag, TagEnd, html};
 
-use super::{clean, super::format::Escaped};
+use super::{super::format::Escaped, clean};
 
 /// Elements may lie this deep; deeper ones are left out and their text kept. Browsers stop at 512.
 const MAX_DEPTH: usize = 64;
@@ -20,7 +20,8 @@ pub(super) const ALERTS: [&str; 5] = [
     "markdown-alert-caution",
 ];
 /// Raw HTML within a line: these elements, without attributes; of others only the text stays.
-const INLINE: &[&str] = &["b", "code", "del", "em", "i", "ins", "kbd", "mark", "q", "s", "small", "strong", "sub", "sup", "u", "var"];
+const INLINE: &[&str] =
+    &["b", "code", "del", "em", "i", "ins", "kbd", "mark", "q", "s", "small", "strong", "sub", "sup", "u", "var"];
 
 /// Turns events into HTML, within bounds.
 pub(super) struct Writer<'t, I> {
@@ -196,12 +197,11 @@ impl<'t, I: Iterator<Item = Event<'t>>> Writer<'t, I> {
         let name = html.trim_matches(['<', '>', '/', ' ']);
         let known = INLINE.iter().copied().find(|element| element.eq_ignore_ascii_case(name));
         match known {
-            Some(element) if html.starts_with("</") => {
-                if self.open.last() == Some(&element) {
-                    self.open.pop();
-                    self.raw(format!("</{element}>"));
-                }
+            Some(element) if html.starts_with("</") && self.open.last() == Some(&element) => {
+                self.open.pop();
+                self.raw(format!("</{element}>"));
             }
+            Some(_) if html.starts_with("</") => {}
             Some(element) if self.open.len() + self.depth < MAX_DEPTH => {
                 self.open.push(element);
                 self.raw(format!("<{element}>"));
