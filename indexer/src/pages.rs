@@ -305,7 +305,8 @@ impl Pages {
     }
 
     fn front(&self) -> FrontPage {
-        let featured = self.plugins.iter().filter(|(_, entry)| entry.yanked.is_none()).min_by_key(|(_, entry)| entry.seq);
+        let featured =
+            self.plugins.iter().filter(|(_, entry)| entry.yanked.is_none()).min_by_key(|(_, entry)| entry.seq);
         FrontPage {
             seq: self.seq,
             updated: self.time,

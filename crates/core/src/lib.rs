@@ -15,6 +15,7 @@ pub mod lock;
 pub mod offer;
 pub mod path;
 pub mod release;
+pub mod resolve;
 pub mod time;
 pub mod trust;
 pub mod version;
