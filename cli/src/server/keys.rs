@@ -68,7 +68,7 @@ pub(super) fn random() -> Result<Zeroizing<[u8; 32]>, Failure> {
 
 fn generate(folder: &Path, name: &str) -> Result<SecretKey, Failure> {
     let seed = random()?;
-    write_secret(&folder.join(format!("{name}.key")), hex(&seed).as_bytes())?;
+    write_secret(&folder.join(format!("{name}.key")), hex(&*seed).as_bytes())?;
     Ok(SecretKey::from_seed(*seed))
 }
 
