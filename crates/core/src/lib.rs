@@ -4,12 +4,14 @@
 mod text;
 
 pub mod canonical;
+pub mod classify;
 pub mod component;
 pub mod digest;
 pub mod document;
 pub mod event;
 pub mod id;
 pub mod interface;
+pub mod manifest;
 pub mod path;
 pub mod release;
 pub mod time;
