@@ -79,9 +79,6 @@ pub(crate) struct Init {
     /// What the registry is called on its pages.
     #[arg(long, default_value = "Stoa")]
     pub(crate) name: String,
-    /// Keep all secret keys unencrypted in the folder, the offline ones too. For demonstrations.
-    #[arg(long)]
-    pub(crate) insecure_demo_keys: bool,
 }
 
 #[derive(Debug, Args)]
