@@ -106,7 +106,11 @@ async fn problem(response: reqwest::Response) -> Failure {
     let (url, status) = (response.url().clone(), response.status());
     let bytes = response.bytes().await.unwrap_or_default();
     let Ok(problem) = serde_json::from_slice::<Value>(&bytes) else {
-        return Failure::new(format!("{}{} answered with status {status}", url.origin().ascii_serialization(), url.path()));
+        return Failure::new(format!(
+            "{}{} answered with status {status}",
+            url.origin().ascii_serialization(),
+            url.path()
+        ));
     };
     let text = |name: &str| problem.get(name).and_then(Value::as_str).map(str::to_owned);
     let message = text("detail").or_else(|| text("title")).unwrap_or_else(|| status.to_string());

@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use stoa_core::{id::PluginId, version::{Version, VersionReq}};
+use stoa_core::{
+    id::PluginId,
+    version::{Version, VersionReq},
+};
 
 /// A registry of WebAssembly plugins whose index nobody can forge.
 #[derive(Debug, Parser)]

@@ -13,7 +13,8 @@ pub(crate) async fn open(args: &args::Registry, output: Output) -> Result<Regist
     let cache = cache(args.cache.as_deref())?;
     let root = match (&args.root, args.root_sha256) {
         (Some(path), _) => TrustRoot::pinned(
-            std::fs::read(path).map_err(|e| Failure::new(format!("the root `{}` can not be read: {e}", path.display())))?,
+            std::fs::read(path)
+                .map_err(|e| Failure::new(format!("the root `{}` can not be read: {e}", path.display())))?,
         ),
         (None, Some(digest)) => TrustRoot::Sha256(digest),
         (None, None) if args.trust_on_first_use => TrustRoot::OnFirstUse,

@@ -7,5 +7,5 @@ mod keys;
 mod registry;
 mod serve;
 
-pub(crate) use init::{Initialized, init};
+pub(crate) use init::init;
 pub(crate) use serve::serve;

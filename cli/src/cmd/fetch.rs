@@ -29,10 +29,8 @@ pub(crate) async fn run(args: &args::Fetch, output: Output) -> Result<(), Failur
     drop(spinner);
     let count = resolution.plugins.len();
     let bytes: u64 = resolution.plugins.iter().map(|plugin| plugin.listing.artifact.size).sum();
-    let text = format!(
-        "{GOOD}verified{GOOD:#} {count} plugins, {bytes} bytes {DIM}{} requests{DIM:#}",
-        registry.requests()
-    );
+    let text =
+        format!("{GOOD}verified{GOOD:#} {count} plugins, {bytes} bytes {DIM}{} requests{DIM:#}", registry.requests());
     output.result(text, &json!({"plugins": count, "bytes": bytes, "requests": registry.requests()}));
     Ok(())
 }

@@ -32,7 +32,10 @@ pub(crate) async fn run(args: &Info, output: Output) -> Result<(), Failure> {
 
 fn text(document: &Document, seq: u64) -> String {
     let about = &document.about;
-    let mut text = format!("{NAME}{}{NAME:#} {}  {DIM}{}{DIM:#}\n{}\n", document.id, about.version, about.license, about.description);
+    let mut text = format!(
+        "{NAME}{}{NAME:#} {}  {DIM}{}{DIM:#}\n{}\n",
+        document.id, about.version, about.license, about.description
+    );
     if let Some(repository) = &about.repository {
         let _infallible = writeln!(text, "{DIM}{repository}{DIM:#}");
     }
@@ -49,7 +52,13 @@ fn text(document: &Document, seq: u64) -> String {
     }
     let _infallible = writeln!(text);
     for (version, listing) in document.releases.iter().rev().take(SHOWN) {
-        let _infallible = writeln!(text, "  {version:<14} {}  {:>9} bytes  {}", listing.published_at, listing.artifact.size, state(listing));
+        let _infallible = writeln!(
+            text,
+            "  {version:<14} {}  {:>9} bytes  {}",
+            listing.published_at,
+            listing.artifact.size,
+            state(listing)
+        );
     }
     if let Some(more) = document.releases.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         let _infallible = writeln!(text, "  {DIM}and {more} more: --json shows all{DIM:#}");

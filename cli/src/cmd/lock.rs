@@ -102,9 +102,8 @@ impl Files {
         let mut all = self.wanted.registries().iter();
         match (all.next(), all.next()) {
             (Some((name, registry)), None) => Ok((name.clone(), registry)),
-            (None, _) => Err(Failure::new("no registry is named").hint(
-                "add `[registries.main]` with `url` and `root-sha256`, as a plugin's page shows them",
-            )),
+            (None, _) => Err(Failure::new("no registry is named")
+                .hint("add `[registries.main]` with `url` and `root-sha256`, as a plugin's page shows them")),
             (Some(_), Some(_)) => Err(Failure::new("two registries are named, and plugins are resolved against one")),
         }
     }

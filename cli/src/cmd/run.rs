@@ -24,11 +24,12 @@ pub(crate) async fn run(args: &Run, output: Output) -> Result<(), Failure> {
     let wanted = Wanted::new(BTreeMap::new(), vec![Want::new(args.plugin.id.clone(), args.plugin.version.clone())])?;
     let options = ResolveOptions::new("main".parse()?);
     spinner.say(format!("resolving {}", args.plugin.id));
-    let resolution = snapshot.resolve(&wanted, None, &host.offer().to_core(), &options).await.map_err(super::explain)?;
+    let resolution =
+        snapshot.resolve(&wanted, None, &host.offer().to_core(), &options).await.map_err(super::explain)?;
     spinner.say("fetching components");
     let plan = registry.plan(&resolution, &wanted, |_| ()).await.map_err(super::explain)?;
     spinner.say("compiling");
-    host.apply(plan).await?.all()?;
+    let _all_run = host.apply(plan).await?.all()?;
     spinner.say(format!("calling {}", args.invoke));
     let plugin = host.plugin(&args.plugin.id.to_string())?;
     let version = plugin.version()?;

@@ -13,7 +13,10 @@ use stoa_core::time::Time;
 use stoa_indexer::{Follower, IndexerError};
 use stoa_store::exclusive::Exclusive;
 use tokio::{net::TcpListener, sync::Notify};
-use tower_http::compression::{CompressionLayer, Predicate as _, predicate::{NotForContentType, SizeAbove}};
+use tower_http::compression::{
+    CompressionLayer, Predicate as _,
+    predicate::{NotForContentType, SizeAbove},
+};
 
 use super::{
     files,
@@ -82,13 +85,7 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
 
 fn router(registry: &Registry, url: &str, wake: Wake) -> Router {
     let config = ApiConfig { api_base_url: url.trim_end_matches('/').to_owned(), ..ApiConfig::default() };
-    let app = App::new(
-        registry.ledger.clone(),
-        registry.blobs.clone(),
-        Arc::new(wake),
-        Arc::new(SystemClock),
-        config,
-    );
+    let app = App::new(registry.ledger.clone(), registry.blobs.clone(), Arc::new(wake), Arc::new(SystemClock), config);
     // Components are compressed badly and hashed as they are: they go as they lie.
     let worth = SizeAbove::new(256).and(NotForContentType::const_new("application/octet-stream"));
     let files = Router::new()
@@ -108,7 +105,9 @@ async fn follow(follower: Follower, wake: Wake) {
         let began = tokio::time::Instant::now();
         match follower.catch_up(SystemClock.now()).await {
             Ok(seq) => tracing::debug!(seq, "the index is signed"),
-            Err(error @ (IndexerError::Diverged { .. } | IndexerError::Forked { .. } | IndexerError::Behind { .. })) => {
+            Err(
+                error @ (IndexerError::Diverged { .. } | IndexerError::Forked { .. } | IndexerError::Behind { .. }),
+            ) => {
                 // To go on would sign what contradicts what is signed already.
                 tracing::error!(error = %chain(&error), "ALARM: indexing has stopped; reading goes on");
                 return;
