@@ -14,6 +14,7 @@ use serde::Serialize;
 use stoa_core::{digest::Digest, id::PluginId, path::PublicPath};
 
 mod capability;
+mod example;
 mod format;
 mod install;
 mod mosaic;
@@ -23,6 +24,7 @@ pub mod view;
 mod wit;
 
 pub use capability::Capabilities;
+pub use example::example_call;
 pub use readme::Readme;
 use view::{FrontPage, PluginPage};
 

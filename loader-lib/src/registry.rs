@@ -403,7 +403,12 @@ pub struct Snapshot<'r> {
     outcome: Option<Outcome>,
 }
 
-impl Snapshot<'_> {
+impl<'r> Snapshot<'r> {
+    /// The registry that this is of.
+    pub fn registry(&self) -> &'r Registry {
+        self.registry
+    }
+
     /// What the refresh found; `None` where the registry was not asked.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()

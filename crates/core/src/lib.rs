@@ -4,6 +4,7 @@
 mod text;
 
 pub mod canonical;
+pub mod classify;
 pub mod component;
 pub mod digest;
 pub mod document;
@@ -11,6 +12,7 @@ pub mod event;
 pub mod id;
 pub mod index;
 pub mod interface;
+pub mod manifest;
 pub mod lock;
 pub mod offer;
 pub mod path;

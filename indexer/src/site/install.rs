@@ -26,7 +26,7 @@ pub(crate) struct Install {
 impl Install {
     pub(crate) fn of(config: &SiteConfig, id: &PluginId, version: &Version, call: Option<&str>) -> Self {
         let requirement = compatible(version);
-        let run = call.and_then(quoted).map(|call| {
+        let run = call.filter(|call| !call.is_empty()).and_then(quoted).map(|call| {
             Html(format!("stoa run {id}@{} <span>--invoke</span> {}", Escaped(&requirement), Escaped(&call)))
         });
         let entry = format!("\"{id}\" = \"{requirement}\"");

@@ -11,6 +11,7 @@ use stoa_core::{
 use super::{
     Readme, SiteConfig,
     capability::{Capabilities, Line, Weight},
+    example::example_call,
     format::{self, Html},
     install::Install,
     view::{Card, DependencyRow, Dependent, FrontPage, PluginPage, VersionRow},
@@ -238,16 +239,12 @@ fn link(url: &str) -> Option<(&str, &str)> {
     plain.then(|| (url, text.trim_end_matches('/')))
 }
 
-/// The author's example, else a call of the first exported function.
+/// The example given, else one made up.
 fn call(page: &PluginPage) -> Option<String> {
     if page.kind == Kind::Interface {
         return None;
     }
-    page.call.clone().or_else(|| {
-        let wit = page.wit.as_deref()?;
-        let blocks = page.exports.iter().filter_map(|export| wit::interface(wit, &export.name.to_string()));
-        blocks.into_iter().find_map(|block| wit::first_function(&block).map(|name| format!("{name}(…)")))
-    })
+    page.call.clone().or_else(|| example_call(page.wit.as_deref()?, &page.exports))
 }
 
 fn notice(page: &PluginPage) -> Option<Notice> {

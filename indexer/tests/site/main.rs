@@ -189,6 +189,30 @@ fn assets_are_small_and_named_by_their_bytes() {
     }
 }
 
+/// HTML that is safe comes from Rust as such; a template that vouches for text would undo the escaping.
+#[test]
+fn no_template_vouches_for_text() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../site-templates");
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).expect("the templates") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "html") {
+            let text = fs::read_to_string(&path).expect("a template");
+            assert!(!text.contains("safe") && !text.contains("autoescape"), "{}", path.display());
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 6);
+}
+
+#[test]
+fn a_featured_plugin_without_a_call_is_only_loaded() {
+    let mut page = fixture::front(fixture::pages().iter().map(fixture::card).collect());
+    page.featured.as_mut().expect("a featured plugin").call = String::new();
+    let html = fixture::site().front(&page).expect("a page");
+    assert!(!html.contains("stoa run") && html.contains("&quot;demo:markdown&quot; = &quot;^1&quot;"), "{html}");
+}
+
 #[test]
 fn a_registry_in_a_folder_of_another_site_links_into_that_folder() {
     let config =

@@ -197,12 +197,11 @@ impl<'t, I: Iterator<Item = Event<'t>>> Writer<'t, I> {
         let name = html.trim_matches(['<', '>', '/', ' ']);
         let known = INLINE.iter().copied().find(|element| element.eq_ignore_ascii_case(name));
         match known {
-            Some(element) if html.starts_with("</") => {
-                if self.open.last() == Some(&element) {
-                    self.open.pop();
-                    self.raw(format!("</{element}>"));
-                }
+            Some(element) if html.starts_with("</") && self.open.last() == Some(&element) => {
+                self.open.pop();
+                self.raw(format!("</{element}>"));
             }
+            Some(_) if html.starts_with("</") => {}
             Some(element) if self.open.len() + self.depth < MAX_DEPTH => {
                 self.open.push(element);
                 self.raw(format!("<{element}>"));
