@@ -4,6 +4,7 @@ mod api;
 mod args;
 mod cmd;
 mod host;
+mod package;
 mod progress;
 mod report;
 mod server;

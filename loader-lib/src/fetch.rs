@@ -166,10 +166,10 @@ fn wishes(limits: &BTreeMap<String, u64>) -> Wishes {
     let time = |name: &str| limits.get(name).map(|ms| Duration::from_millis(*ms));
     Wishes {
         memory: bytes("memory"),
-        guest_time: time("guest-time"),
-        init_guest_time: time("init-guest-time"),
-        deadline: time("deadline"),
-        call_bytes: bytes("call-bytes"),
+        guest_time: time("call"),
+        init_guest_time: time("init"),
+        deadline: None,
+        call_bytes: bytes("message"),
     }
 }
 

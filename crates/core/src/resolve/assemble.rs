@@ -29,7 +29,7 @@ pub(super) enum Broken<'a> {
     /// It is there in a version that the caller does not ask for.
     Version(&'a PluginId, &'a VersionReq),
     /// It does not export what the caller imports.
-    Interface(&'a PluginId, Mismatch),
+    Interface(&'a PluginId, Mismatch<'a>),
 }
 
 impl std::fmt::Display for Broken<'_> {

@@ -10,12 +10,14 @@ use crate::{
     version::{Version, VersionReq},
 };
 
+const UNSATISFIABLE: &str = "no set of plugin versions satisfies this host";
+
 /// Why there is no resolution.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
     /// No set of versions meets all requirements.
-    #[error("no set of plugin versions satisfies this host. {0}")]
+    #[error("{UNSATISFIABLE}. {0}")]
     Unsatisfiable(Box<Explanation>),
     /// The search took more decisions than it may. Whether there is an answer is not known.
     #[error("gave up after {decisions} decisions: whether a set of plugin versions satisfies this host is not known")]
@@ -180,12 +182,9 @@ impl ResolveError {
 
     /// The whole message for a terminal: `error[CODE]: …`, then a line each for sentences, hints and notes.
     pub fn report(&self) -> String {
-        let message = self.to_string();
         let (headline, sentences) = match self {
-            Self::Unsatisfiable(explanation) => {
-                (message.split('.').next().unwrap_or(&message), explanation.sentences())
-            }
-            _ => (message.as_str(), &[][..]),
+            Self::Unsatisfiable(explanation) => (UNSATISFIABLE.to_owned(), explanation.sentences()),
+            other => (other.to_string(), &[][..]),
         };
         let mut out = format!("error[{}]: {headline}", self.code());
         for sentence in sentences {

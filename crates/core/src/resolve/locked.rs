@@ -177,8 +177,9 @@ impl<'a> Check<'a> {
     /// Entries that nothing needs: a resolution would drop them.
     fn need(&mut self) {
         let mut needed = BTreeSet::new();
-        let granted = self.universe.wants.values().filter(|want| self.granted(want));
-        let mut queue: Vec<&PluginId> = granted.map(|want| &want.id).collect();
+        // A wish that is not optional stands for its entry also where that entry has the wrong version.
+        let wants = self.universe.wants.values().filter(|want| !want.optional || self.granted(want));
+        let mut queue: Vec<&PluginId> = wants.map(|want| &want.id).collect();
         while let Some(id) = queue.pop() {
             let chosen = self.chosen.get(id).and_then(|place| self.universe.row(id, *place));
             if let Some((_, listing)) = chosen.filter(|_| needed.insert(id)) {

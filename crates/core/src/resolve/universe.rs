@@ -68,14 +68,14 @@ impl fmt::Display for Reason {
 
 /// Why a provider's version does not answer an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Mismatch {
+pub(super) enum Mismatch<'a> {
     /// It exports the interface with other types.
-    Types { import: InterfaceName, export: InterfaceName },
+    Types { import: &'a InterfaceName, export: &'a InterfaceName },
     /// It does not export the interface in a version that would do.
-    Missing { import: InterfaceName },
+    Missing { import: &'a InterfaceName },
 }
 
-impl fmt::Display for Mismatch {
+impl fmt::Display for Mismatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Types { import, export } if import == export => write!(f, "its {export} has other types"),
@@ -233,9 +233,9 @@ pub(super) fn imports_from<'a>(caller: &'a Listing, id: &PluginId) -> Vec<&'a Im
 
 /// The export that answers `import`: that of the same name, else the highest compatible one above it. Its types
 /// must be the same in either case.
-pub(super) fn bind(import: &Import, exports: &[Export]) -> Result<Binding, Mismatch> {
+pub(super) fn bind<'a>(import: &'a Import, exports: &'a [Export]) -> Result<Binding, Mismatch<'a>> {
     let binding = |export: &Export| Binding { import: import.name.clone(), export: export.name.clone() };
-    let types = |export: &Export| Mismatch::Types { import: import.name.clone(), export: export.name.clone() };
+    let types = |export: &'a Export| Mismatch::Types { import: &import.name, export: &export.name };
     if let Some(export) = exports.iter().find(|export| export.name == import.name) {
         return if export.types == import.types { Ok(binding(export)) } else { Err(types(export)) };
     }
@@ -244,6 +244,6 @@ pub(super) fn bind(import: &Import, exports: &[Export]) -> Result<Binding, Misma
     match (serving.iter().find(|export| export.types == import.types), serving.first()) {
         (Some(export), _) => Ok(binding(export)),
         (None, Some(export)) => Err(types(export)),
-        (None, None) => Err(Mismatch::Missing { import: import.name.clone() }),
+        (None, None) => Err(Mismatch::Missing { import: &import.name }),
     }
 }

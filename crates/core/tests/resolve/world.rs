@@ -32,8 +32,7 @@ impl World {
         let mut current: Option<(PluginId, Version)> = None;
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let words: Vec<&str> = line.split_whitespace().collect();
-            if line.trim_start().len() < line.len() && current.is_some() && line.starts_with("    ") {
-                let (id, version) = current.as_ref().expect("a release before its details");
+            if let Some((id, version)) = current.as_ref().filter(|_| line.starts_with("    ")) {
                 world.detail(id, version, &words);
                 continue;
             }
