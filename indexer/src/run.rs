@@ -1,6 +1,6 @@
 //! One run of the indexer: from the signed head to the ledger's.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
 use stoa_core::{
@@ -9,8 +9,12 @@ use stoa_core::{
     event::{Head, Sealed},
     index::{self, Base, Cursor, IndexKeys, Revision},
     path::PublicPath,
+    trust::writer::INDEX,
 };
-use stoa_store::{BlobKey, Blobs, Ledger, Put};
+use stoa_store::{
+    blobs::{BlobKey, Blobs, Put},
+    ledger::Ledger,
+};
 
 use crate::{error::IndexerError, tree::Tree};
 
@@ -36,7 +40,7 @@ impl std::fmt::Debug for Indexer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// The snapshot to be pointed at.
-    pub snapshot: u64,
+    pub snapshot: NonZeroU64,
     /// The event that it covers last.
     pub head: Head,
     /// The documents that changed.
@@ -62,16 +66,14 @@ impl Indexer {
         let cursor = self.cursor().await?;
         let signed = cursor.as_ref().map_or(Head::none(), |cursor| cursor.head);
         let events = self.ledger.events(signed.seq, EVENTS_PER_RUN).await?;
-        if events.is_empty() {
-            return Ok(None);
-        }
-        let more = self.ledger.head().await?.seq > events.last().map_or(0, |event| event.event().seq);
+        let Some(last) = events.last() else { return Ok(None) };
+        let (snapshot, more) = (last.place(), self.ledger.head().await?.seq > last.event().seq);
         self.archive(&events).await?;
         let base = self.base(cursor, &events).await?;
         let revision = index::advance(base, &events, &self.keys)?;
         self.write(&revision).await?;
         let head = revision.cursor.head;
-        Ok(Some(Run { snapshot: head.seq, head, documents: revision.documents, more }))
+        Ok(Some(Run { snapshot, head, documents: revision.documents, more }))
     }
 
     /// Where the signed index stands, after checking that the ledger goes on from there.
@@ -79,8 +81,8 @@ impl Indexer {
         let Some((_, pointer)) = self.tree.timestamp().await? else { return Ok(None) };
         let snapshot = self.tree.snapshot(pointer.snapshot).await?;
         let head = continued(&*self.ledger, snapshot.seq, snapshot.head).await?;
-        let index = snapshot.versions.get("index").copied().unwrap_or_default();
-        let bin_bits = self.tree.bin_bits(index).await?;
+        let index = snapshot.versions.get(INDEX).ok_or_else(|| IndexerError::Missing("index.json".to_owned()))?;
+        let bin_bits = self.tree.bin_bits(*index).await?;
         Ok(Some(Cursor { head, bin_bits, versions: snapshot.versions }))
     }
 
@@ -99,8 +101,9 @@ impl Indexer {
         for id in index::touched(events) {
             let role = index::bin_of(&id, cursor.bin_bits);
             if !base.bins.contains_key(&role) {
-                let version = cursor.versions.get(&role).copied().unwrap_or_default();
-                base.bins.insert(role.clone(), self.tree.bin(&role, version).await?);
+                let version =
+                    cursor.versions.get(&role).ok_or_else(|| IndexerError::Missing(format!("{role}.json")))?;
+                base.bins.insert(role.clone(), self.tree.bin(&role, *version).await?);
             }
             let target = base.bins.get(&role).and_then(|bin| bin.get(&PublicPath::target_path(&id)));
             if let Some(target) = target {

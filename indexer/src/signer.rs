@@ -3,7 +3,7 @@
 //! It believes nothing that the indexer wrote. It reads the new snapshot as a client would, recomputes what
 //! differs from the one before, and compares every new release with the ledger.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use stoa_core::{
     document::{Document, Listing},
@@ -11,11 +11,16 @@ use stoa_core::{
     id::PluginId,
     index::TIMESTAMP_LIFETIME,
     path::PublicPath,
-    release::BlobRef,
     time::{DAY, Time},
-    trust::{CachedTrust, Config, SecretKey, Step, TargetFile, Updater, writer},
+    trust::{
+        CachedTrust, Config, SecretKey, Step, Updater,
+        writer::{self, Target, Terms},
+    },
 };
-use stoa_store::{BlobError, BlobKey, Blobs, Ledger, Precondition};
+use stoa_store::{
+    blobs::{Blob, BlobError, BlobKey, Blobs, Precondition},
+    ledger::Ledger,
+};
 
 use crate::{
     error::IndexerError,
@@ -48,7 +53,7 @@ impl std::fmt::Debug for Signer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signed {
     /// It points at the snapshot now, by this version of the timestamp.
-    Moved(u64),
+    Moved(NonZeroU64),
     /// It pointed there already, or further.
     Already,
 }
@@ -64,7 +69,7 @@ impl Signer {
     /// # Errors
     /// [`IndexerError::Refused`] with the rule that does not hold, [`IndexerError::Forked`] or
     /// [`IndexerError::Behind`] where the ledger does not go on from what was signed.
-    pub async fn sign(&self, snapshot: u64, now: Time) -> Result<Signed, IndexerError> {
+    pub async fn sign(&self, snapshot: NonZeroU64, now: Time) -> Result<Signed, IndexerError> {
         let new = self.tree.snapshot(snapshot).await?;
         for _ in 0..ATTEMPTS {
             let old = self.tree.timestamp().await?;
@@ -102,16 +107,17 @@ impl Signer {
 
     async fn move_pointer(
         &self,
-        old: Option<(stoa_store::Blob, Pointer)>,
-        snapshot: u64,
+        old: Option<(Blob, Pointer)>,
+        snapshot: NonZeroU64,
         new: &SnapshotFile,
         now: Time,
-    ) -> Result<Option<u64>, IndexerError> {
+    ) -> Result<Option<NonZeroU64>, IndexerError> {
         let (version, expected) = match old {
-            Some((blob, pointer)) => (pointer.version + 1, Precondition::Tag(blob.tag)),
-            None => (1, Precondition::Absent),
+            Some((blob, pointer)) => (pointer.version.saturating_add(1), Precondition::Tag(blob.tag)),
+            None => (NonZeroU64::MIN, Precondition::Absent),
         };
-        let bytes = self.timestamp(version, snapshot, new, now)?;
+        let terms = Terms { version, expires: now.plus(TIMESTAMP_LIFETIME) };
+        let bytes = writer::timestamp(terms, snapshot, &new.bytes).sign(&[&self.key]);
         self.check_as_client(&bytes, now).await?;
         let key = BlobKey::Public(PublicPath::Timestamp);
         match self.tree.blobs.put_if(&key, bytes.into(), &expected).await {
@@ -121,20 +127,15 @@ impl Signer {
         }
     }
 
-    fn timestamp(&self, version: u64, snapshot: u64, new: &SnapshotFile, now: Time) -> Result<Vec<u8>, IndexerError> {
-        let expires = now.plus(TIMESTAMP_LIFETIME);
-        Ok(writer::timestamp(version, expires, snapshot, BlobRef::of(&new.bytes), &self.key)?)
-    }
-
     async fn check(
         &self,
         old: Option<&Pointer>,
-        snapshot: u64,
+        snapshot: NonZeroU64,
         new: &SnapshotFile,
         now: Time,
     ) -> Result<(), IndexerError> {
-        let refuse = |rule: String| Err(IndexerError::Refused { snapshot, rule });
-        if new.seq != snapshot {
+        let refuse = |rule: String| Err(IndexerError::Refused { snapshot: snapshot.get(), rule });
+        if new.seq != snapshot.get() {
             return refuse(format!("it says that it covers event {}", new.seq));
         }
         continued(&*self.ledger, new.seq, new.head).await?;
@@ -156,13 +157,15 @@ impl Signer {
     async fn check_difference(
         &self,
         before: Option<&SnapshotFile>,
-        snapshot: u64,
+        snapshot: NonZeroU64,
         new: &SnapshotFile,
     ) -> Result<(), IndexerError> {
-        let refuse = |rule: String| Err(IndexerError::Refused { snapshot, rule });
+        let refuse = |rule: String| Err(IndexerError::Refused { snapshot: snapshot.get(), rule });
         let none = Default::default();
         let old_versions = before.map_or(&none, |before| &before.versions);
-        if let Some((role, old)) = old_versions.iter().find(|(role, old)| new.versions.get(*role).is_none_or(|v| v < old)) {
+        if let Some((role, old)) =
+            old_versions.iter().find(|(role, old)| new.versions.get(*role).is_none_or(|v| v < old))
+        {
             return refuse(format!("`{role}` was at version {old}, and is gone or older"));
         }
         for (role, version) in new.versions.iter().filter(|(role, _)| role.starts_with("bin-")) {
@@ -190,12 +193,12 @@ impl Signer {
 
     async fn check_document(
         &self,
-        snapshot: u64,
+        snapshot: NonZeroU64,
         path: &str,
-        old: Option<&TargetFile>,
-        new: &TargetFile,
+        old: Option<&Target>,
+        new: &Target,
     ) -> Result<(), IndexerError> {
-        let refuse = |rule: String| Err(IndexerError::Refused { snapshot, rule });
+        let refuse = |rule: String| Err(IndexerError::Refused { snapshot: snapshot.get(), rule });
         let Some(id) = plugin_of(path) else { return refuse(format!("`{path}` is not the document of a plugin")) };
         let new = self.tree.document(&id, new).await?;
         let old = match old {
@@ -219,7 +222,7 @@ impl Signer {
     /// A release is new: the ledger must have it, with these digests, in the event that the listing names.
     async fn check_release(
         &self,
-        snapshot: u64,
+        snapshot: NonZeroU64,
         id: &PluginId,
         version: &stoa_core::version::Version,
         listing: &Listing,
@@ -238,7 +241,7 @@ impl Signer {
             return Ok(());
         }
         let rule = format!("event {} of the ledger does not release `{id}` {version} with these bytes", listing.seq);
-        Err(IndexerError::Refused { snapshot, rule })
+        Err(IndexerError::Refused { snapshot: snapshot.get(), rule })
     }
 
     /// Reads the tree as a client with nothing but the first root would, with the new timestamp in place.

@@ -1,6 +1,6 @@
 //! The public tree as the indexer and the signer read it back: their only memory.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -9,9 +9,9 @@ use stoa_core::{
     document::{Document, MAX_DOCUMENT_BYTES},
     id::PluginId,
     path::{PublicPath, RoleFile},
-    trust::{Envelope, Limits, TargetFile},
+    trust::{BitLength, Envelope, Limits, writer::Target},
 };
-use stoa_store::{Blob, BlobKey, Blobs};
+use stoa_store::blobs::{Blob, BlobKey, Blobs};
 
 use crate::error::IndexerError;
 
@@ -25,9 +25,9 @@ pub(crate) struct Tree {
 /// What a timestamp says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pointer {
-    pub(crate) version: u64,
+    pub(crate) version: NonZeroU64,
     pub(crate) expires: stoa_core::time::Time,
-    pub(crate) snapshot: u64,
+    pub(crate) snapshot: NonZeroU64,
 }
 
 /// What a snapshot says.
@@ -37,17 +37,17 @@ pub(crate) struct SnapshotFile {
     pub(crate) seq: u64,
     pub(crate) head: Digest,
     /// Versions by role.
-    pub(crate) versions: BTreeMap<String, u64>,
+    pub(crate) versions: BTreeMap<String, NonZeroU64>,
 }
 
 #[derive(Deserialize)]
 struct Meta {
-    version: u64,
+    version: NonZeroU64,
 }
 
 #[derive(Deserialize)]
 struct TimestampWire {
-    version: u64,
+    version: NonZeroU64,
     expires: stoa_core::time::Time,
     meta: BTreeMap<String, Meta>,
 }
@@ -66,7 +66,18 @@ struct StoaWire {
 
 #[derive(Deserialize)]
 struct TargetsWire {
-    targets: BTreeMap<String, TargetFile>,
+    targets: BTreeMap<String, TargetWire>,
+}
+
+#[derive(Deserialize)]
+struct TargetWire {
+    length: u64,
+    hashes: HashesWire,
+}
+
+#[derive(Deserialize)]
+struct HashesWire {
+    sha256: Digest,
 }
 
 #[derive(Deserialize)]
@@ -81,7 +92,7 @@ struct DelegationsWire {
 
 #[derive(Deserialize)]
 struct SuccinctWire {
-    bit_length: u8,
+    bit_length: u64,
 }
 
 impl Tree {
@@ -94,11 +105,12 @@ impl Tree {
         let key = BlobKey::Public(PublicPath::Timestamp);
         let Some(blob) = self.blobs.get(&key, self.limits.timestamp_bytes).await? else { return Ok(None) };
         let wire: TimestampWire = signed("timestamp", &blob.bytes)?;
-        let snapshot = wire.meta.get("snapshot.json").map_or(0, |meta| meta.version);
+        let snapshot = wire.meta.get("snapshot.json").map(|meta| meta.version);
+        let snapshot = snapshot.ok_or_else(|| IndexerError::Missing("the snapshot in timestamp.json".to_owned()))?;
         Ok(Some((blob, Pointer { version: wire.version, expires: wire.expires, snapshot })))
     }
 
-    pub(crate) async fn snapshot(&self, version: u64) -> Result<SnapshotFile, IndexerError> {
+    pub(crate) async fn snapshot(&self, version: NonZeroU64) -> Result<SnapshotFile, IndexerError> {
         let bytes = self.role("snapshot", version, self.limits.snapshot_bytes).await?;
         let wire: SnapshotWire = signed("snapshot", &bytes)?;
         let role = |(file, meta): (String, Meta)| Some((file.strip_suffix(".json")?.to_owned(), meta.version));
@@ -107,19 +119,24 @@ impl Tree {
     }
 
     /// What a bin lists.
-    pub(crate) async fn bin(&self, role: &str, version: u64) -> Result<BTreeMap<String, TargetFile>, IndexerError> {
+    pub(crate) async fn bin(&self, role: &str, version: NonZeroU64) -> Result<BTreeMap<String, Target>, IndexerError> {
         let bytes = self.role(role, version, self.limits.targets_bytes).await?;
-        Ok(signed::<TargetsWire>(role, &bytes)?.targets)
+        let listed = signed::<TargetsWire>(role, &bytes)?.targets;
+        Ok(listed
+            .into_iter()
+            .map(|(path, wire)| (path, Target { length: wire.length, sha256: wire.hashes.sha256 }))
+            .collect())
     }
 
     /// How many bits of a path's digest name its bin, as the offline keys signed it.
-    pub(crate) async fn bin_bits(&self, index_version: u64) -> Result<u8, IndexerError> {
+    pub(crate) async fn bin_bits(&self, index_version: NonZeroU64) -> Result<BitLength, IndexerError> {
         let bytes = self.role("index", index_version, self.limits.targets_bytes).await?;
-        Ok(signed::<IndexWire>("index", &bytes)?.delegations.succinct_roles.bit_length)
+        let bits = signed::<IndexWire>("index", &bytes)?.delegations.succinct_roles.bit_length;
+        BitLength::new(bits).map_err(|e| IndexerError::Index(e.into()))
     }
 
-    pub(crate) async fn document(&self, id: &PluginId, target: &TargetFile) -> Result<Document, IndexerError> {
-        let digest = target.hashes.sha256().ok_or_else(|| IndexerError::Missing(PublicPath::target_path(id)))?;
+    pub(crate) async fn document(&self, id: &PluginId, target: &Target) -> Result<Document, IndexerError> {
+        let digest = target.sha256;
         let path = PublicPath::Document(id.clone(), digest);
         let blob = self.blobs.get(&BlobKey::Public(path.clone()), MAX_DOCUMENT_BYTES as u64).await?;
         let bytes = blob.ok_or_else(|| IndexerError::Missing(path.to_string()))?.bytes;
@@ -132,8 +149,8 @@ impl Tree {
     }
 
     /// The bytes of `trust/VERSION.ROLE.json`.
-    pub(crate) async fn role(&self, role: &str, version: u64, limit: u64) -> Result<Bytes, IndexerError> {
-        let path = PublicPath::Role(RoleFile { version, role: role.to_owned() });
+    pub(crate) async fn role(&self, role: &str, version: NonZeroU64, limit: u64) -> Result<Bytes, IndexerError> {
+        let path = PublicPath::Role(RoleFile { version: version.get(), role: role.to_owned() });
         let blob = self.blobs.get(&BlobKey::Public(path.clone()), limit).await?;
         Ok(blob.ok_or_else(|| IndexerError::Missing(path.to_string()))?.bytes)
     }

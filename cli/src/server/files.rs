@@ -9,7 +9,7 @@ use axum::{
     response::IntoResponse,
 };
 use stoa_core::path::{NOT_FOUND_CACHE, PublicPath};
-use stoa_store::{BlobKey, BlobMeta, Blobs};
+use stoa_store::blobs::{BlobError, BlobKey, BlobMeta, Blobs};
 
 /// A file is read from the store in pieces of this size (256 KiB): memory per download stays small.
 const PIECE: u64 = 256 * 1024;
@@ -36,7 +36,7 @@ pub(super) async fn serve(
 }
 
 /// The file that a request path names: as it is, or the `index.html` of a folder.
-async fn find(blobs: &dyn Blobs, request: &str) -> Result<Option<(PublicPath, BlobMeta)>, stoa_store::BlobError> {
+async fn find(blobs: &dyn Blobs, request: &str) -> Result<Option<(PublicPath, BlobMeta)>, BlobError> {
     let text = request.trim_start_matches('/');
     let text = if text.is_empty() || text.ends_with('/') { format!("{text}index.html") } else { text.to_owned() };
     let Ok(path) = text.parse::<PublicPath>() else { return Ok(None) };

@@ -1,5 +1,7 @@
 //! The log: every accepted change, in order, chained by hash.
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -121,7 +123,7 @@ pub struct OfflineRole {
     /// `root`, `targets` or `index`.
     pub role: String,
     /// Its version, from 1.
-    pub version: u64,
+    pub version: NonZeroU64,
     /// The digest of the file.
     pub digest: Digest,
 }
@@ -285,6 +287,11 @@ impl Sealed {
     /// The event.
     pub fn event(&self) -> &Event {
         &self.event
+    }
+
+    /// Its place in the log as a version number: what the files that it touches are named by.
+    pub fn place(&self) -> NonZeroU64 {
+        NonZeroU64::new(self.event.seq).unwrap_or(NonZeroU64::MIN)
     }
 
     /// Its canonical bytes.

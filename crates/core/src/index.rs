@@ -6,7 +6,10 @@
 //! a bin's version is the seq of the last event that touched it, the snapshot's is the seq of the head,
 //! expiry counts from event times, signatures are deterministic, and everything is sorted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU64,
+};
 
 use crate::{
     digest::Digest,
@@ -14,12 +17,10 @@ use crate::{
     event::{EventError, Fact, Head, Sealed},
     id::PluginId,
     path::{PublicPath, RoleFile},
-    release::BlobRef,
-    time::{DAY, Time},
+    time::DAY,
     trust::{
-        TrustError,
-        key::SecretKey,
-        writer::{self, BinContent, SnapshotContent, TargetFile},
+        self, Bins, BitLength, BitLengthError, SecretKey, bin_name,
+        writer::{self, Target, Terms},
     },
 };
 
@@ -44,7 +45,7 @@ pub struct Base {
     /// What the last snapshot says; `None` before the first.
     pub snapshot: Option<Cursor>,
     /// The content of the bins that will change, by role.
-    pub bins: BTreeMap<String, BTreeMap<String, TargetFile>>,
+    pub bins: BTreeMap<String, BTreeMap<String, Target>>,
     /// The documents that will change, where there are any.
     pub documents: BTreeMap<PluginId, Document>,
 }
@@ -55,9 +56,9 @@ pub struct Cursor {
     /// The event that it covers last.
     pub head: Head,
     /// How many bits of a path's digest name its bin.
-    pub bin_bits: u8,
+    pub bin_bits: BitLength,
     /// The version of each role that it lists.
-    pub versions: BTreeMap<String, u64>,
+    pub versions: BTreeMap<String, NonZeroU64>,
 }
 
 /// What a stretch of the log makes of the index.
@@ -87,9 +88,9 @@ pub enum IndexError {
     /// A document can not take an event.
     #[error("a document can not follow the log")]
     Document(#[from] DocumentError),
-    /// Metadata can not be written.
-    #[error("the index can not be signed")]
-    Trust(#[from] TrustError),
+    /// The registry has a number of bins that can not be.
+    #[error(transparent)]
+    Bins(#[from] BitLengthError),
     /// The caller did not load what the events change. Going on would drop every other plugin of that bin.
     #[error("`{0}` is changed by these events, and was not loaded")]
     NotLoaded(String),
@@ -104,8 +105,8 @@ pub fn touched(events: &[Sealed]) -> BTreeSet<PluginId> {
 }
 
 /// The role of the bin that lists the document of `id`.
-pub fn bin_of(id: &PluginId, bin_bits: u8) -> String {
-    writer::bin_name(bin_bits, &PublicPath::target_path(id))
+pub fn bin_of(id: &PluginId, bin_bits: BitLength) -> String {
+    bin_name(bin_bits, &PublicPath::target_path(id))
 }
 
 /// The index after `events`, from the index before.
@@ -124,12 +125,13 @@ struct Fold {
     /// Whether there was a snapshot before: then every bin that changes has content to be kept.
     began: bool,
     head: Head,
-    bin_bits: u8,
-    versions: BTreeMap<String, u64>,
-    bins: BTreeMap<String, BTreeMap<String, TargetFile>>,
+    /// `None` before the genesis.
+    bin_bits: Option<BitLength>,
+    versions: BTreeMap<String, NonZeroU64>,
+    bins: BTreeMap<String, BTreeMap<String, Target>>,
     documents: BTreeMap<PluginId, Document>,
-    /// The event that touched a role last, within this stretch.
-    changed: BTreeMap<String, Time>,
+    /// The roles that this stretch touches, by the last event that does.
+    changed: BTreeMap<String, Terms>,
     dirty: BTreeSet<PluginId>,
     artifacts: BTreeSet<Digest>,
     records: BTreeMap<Digest, Vec<u8>>,
@@ -139,8 +141,8 @@ impl Fold {
     fn begin(base: Base, events: &[Sealed]) -> Result<Self, IndexError> {
         let began = base.snapshot.is_some();
         let (head, bin_bits, versions) = match base.snapshot {
-            Some(cursor) => (cursor.head, cursor.bin_bits, cursor.versions),
-            None => (Head::none(), 0, BTreeMap::new()),
+            Some(cursor) => (cursor.head, Some(cursor.bin_bits), cursor.versions),
+            None => (Head::none(), None, BTreeMap::new()),
         };
         if events.is_empty() {
             return Err(IndexError::Nothing(head.seq));
@@ -155,9 +157,10 @@ impl Fold {
         self.head = event.head();
         match &event.event().fact {
             Fact::Genesis { bin_bits, offline } => {
-                self.bin_bits = *bin_bits;
+                let bits = BitLength::new(u64::from(*bin_bits))?;
+                self.bin_bits = Some(bits);
                 self.install(offline);
-                for role in writer::bin_names(*bin_bits).chain(["catalog".to_owned()]) {
+                for role in Bins::new("bin", bits).names().chain([writer::CATALOG.to_owned()]) {
                     self.touch(role, event);
                 }
             }
@@ -185,10 +188,7 @@ impl Fold {
 
     /// The bin of `id`, whose content and whose document of `id` are at hand.
     fn loaded(&self, id: &PluginId, event: &Sealed) -> Result<String, IndexError> {
-        if self.versions.is_empty() {
-            return Err(IndexError::NotBegun(event.event().seq));
-        }
-        let role = bin_of(id, self.bin_bits);
+        let role = bin_of(id, self.bin_bits.ok_or(IndexError::NotBegun(event.event().seq))?);
         let bin = self.bins.get(&role);
         if self.began && bin.is_none() {
             return Err(IndexError::NotLoaded(role));
@@ -207,56 +207,49 @@ impl Fold {
     }
 
     fn touch(&mut self, role: String, event: &Sealed) {
-        self.versions.insert(role.clone(), event.event().seq);
-        self.changed.insert(role, event.event().time);
+        self.versions.insert(role.clone(), event.place());
+        let expires = event.event().time.plus(INDEX_LIFETIME);
+        self.changed.insert(role, Terms { version: event.place(), expires });
     }
 
     fn finish(mut self, keys: &IndexKeys) -> Result<Revision, IndexError> {
-        let mut files: Vec<(PublicPath, Vec<u8>)> = Vec::new();
-        for (digest, bytes) in std::mem::take(&mut self.records) {
-            files.push((PublicPath::Artifact(digest), bytes));
-        }
+        let bin_bits = self.bin_bits.ok_or(IndexError::NotBegun(self.head.seq))?;
+        let records = std::mem::take(&mut self.records);
+        let mut files: Vec<(PublicPath, Vec<u8>)> =
+            records.into_iter().map(|(digest, bytes)| (PublicPath::Artifact(digest), bytes)).collect();
         let mut documents = Vec::new();
         for id in std::mem::take(&mut self.dirty) {
             let Some(document) = self.documents.remove(&id) else { continue };
             let bytes = document.to_bytes()?;
-            let blob = BlobRef::of(&bytes);
-            let target = TargetFile { length: blob.size, sha256: blob.digest };
-            let bin = self.bins.entry(bin_of(&id, self.bin_bits)).or_default();
+            let target = Target::of(&bytes);
+            files.push((PublicPath::Document(id.clone(), target.sha256), bytes));
+            let bin = self.bins.entry(bin_of(&id, bin_bits)).or_default();
             bin.insert(PublicPath::target_path(&id), target);
-            files.push((PublicPath::Document(id, blob.digest), bytes));
             documents.push(document);
         }
-        for (role, time) in &self.changed {
-            files.push(self.role_file(role, *time, keys)?);
-        }
-        files.push(self.snapshot_file(keys)?);
-        let cursor = Cursor { head: self.head, bin_bits: self.bin_bits, versions: self.versions };
+        files.extend(self.changed.iter().map(|(role, terms)| self.role_file(role, *terms, keys)));
+        let place = NonZeroU64::new(self.head.seq).ok_or(IndexError::Nothing(0))?;
+        let terms = Terms { version: place, expires: self.head.time.plus(INDEX_LIFETIME) };
+        let head = trust::Head { seq: self.head.seq, head: self.head.hash, format: 1 };
+        let snapshot = writer::snapshot(terms, &head, &self.versions).sign(&[&keys.snapshot]);
+        files.push((role_path("snapshot", place), snapshot));
+        let cursor = Cursor { head: self.head, bin_bits, versions: self.versions };
         Ok(Revision { artifacts: self.artifacts, files, documents, cursor })
     }
 
-    fn role_file(&self, role: &str, time: Time, keys: &IndexKeys) -> Result<(PublicPath, Vec<u8>), IndexError> {
-        let version = self.versions.get(role).copied().unwrap_or_default();
-        let expires = time.plus(INDEX_LIFETIME);
+    fn role_file(&self, role: &str, terms: Terms, keys: &IndexKeys) -> (PublicPath, Vec<u8>) {
         let bytes = match role {
-            "catalog" => writer::catalog(version, expires, &BTreeMap::new(), &keys.catalog)?,
+            // Nothing is in the catalog until there is a search bundle to vouch for.
+            writer::CATALOG => writer::catalog(terms, &BTreeMap::new()).sign(&[&keys.catalog]),
             _ => {
-                let targets = self.bins.get(role).cloned().unwrap_or_default();
-                writer::bin(&BinContent { role, version, expires, targets: &targets }, &keys.snapshot)?
+                let none = BTreeMap::new();
+                writer::bin(terms, role, self.bins.get(role).unwrap_or(&none)).sign(&[&keys.snapshot])
             }
         };
-        Ok((PublicPath::Role(RoleFile { version, role: role.to_owned() }), bytes))
+        (role_path(role, terms.version), bytes)
     }
+}
 
-    fn snapshot_file(&self, keys: &IndexKeys) -> Result<(PublicPath, Vec<u8>), IndexError> {
-        let content = SnapshotContent {
-            version: self.head.seq,
-            expires: self.head.time.plus(INDEX_LIFETIME),
-            versions: &self.versions,
-            seq: self.head.seq,
-            head: self.head.hash,
-        };
-        let bytes = writer::snapshot(&content, &keys.snapshot)?;
-        Ok((PublicPath::Role(RoleFile { version: self.head.seq, role: "snapshot".to_owned() }), bytes))
-    }
+fn role_path(role: &str, version: NonZeroU64) -> PublicPath {
+    PublicPath::Role(RoleFile { version: version.get(), role: role.to_owned() })
 }

@@ -114,7 +114,7 @@ pub struct Listed {
     pub key: BlobKey,
     /// Its length in bytes.
     pub size: u64,
-    /// When it was put, by the engine's clock.
+    /// When it was put, by the engine's clock; a copy may keep the time of its source.
     pub modified: Time,
 }
 
@@ -170,7 +170,7 @@ pub enum BlobError {
     #[error("the engine can not hold a registry: {0}")]
     Unfit(&'static str),
     /// Something lies where a blob would, and is none: a link, a folder, a device.
-    #[error("`{path}` is {found}, not a plain file")]
+    #[error("`{path}` is no blob of a registry: it is {found}")]
     Foreign {
         /// The path below the store's folder.
         path: String,

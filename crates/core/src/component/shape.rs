@@ -8,10 +8,7 @@
 //! and `resource NAME`. Order of fields and cases counts, as it does on the wire; order of declarations,
 //! versions of packages and docs do not.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt::Write as _,
-};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use wasmparser::{
     component_types::{
@@ -116,8 +113,8 @@ impl InterfaceShape {
 /// Writes canonical texts of types. One per interface: what resources are called depends on it.
 pub(super) struct Shapes<'t> {
     types: TypesRef<'t>,
-    resources: HashMap<ResourceId, String>,
-    known: HashMap<ComponentDefinedTypeId, Known>,
+    resources: BTreeMap<ResourceId, String>,
+    known: BTreeMap<ComponentDefinedTypeId, Known>,
 }
 
 /// What is known of a type: its text, and what in it can't cross between plugins.
@@ -157,7 +154,7 @@ impl Writer {
 impl<'t> Shapes<'t> {
     /// Texts among `items`, which name the resources.
     pub(super) fn new<'i>(types: TypesRef<'t>, items: impl Iterator<Item = (&'i String, &'i ComponentItem)>) -> Self {
-        let mut resources = HashMap::new();
+        let mut resources = BTreeMap::new();
         for (name, item) in items {
             if let ComponentEntityType::Type { created: ComponentAnyTypeId::Resource(id), .. } = item.ty {
                 // One resource may have two names; the first in order of text is the same in every encoding.
@@ -167,7 +164,7 @@ impl<'t> Shapes<'t> {
                 }
             }
         }
-        Self { types, resources, known: HashMap::new() }
+        Self { types, resources, known: BTreeMap::new() }
     }
 
     pub(super) fn function(&mut self, name: &str, id: ComponentFuncTypeId) -> FunctionShape {

@@ -3,7 +3,7 @@
 //! Types share parts: `type b = tuple<a, a>; type c = tuple<b, b>; …` doubles at each line. Checks, hashes and the
 //! printed WIT walk types as if nothing were shared, so each type is weighed, with memory, before anything walks it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use wasmparser::{
     component_types::{
@@ -19,7 +19,7 @@ use crate::interface::MAX_NAME;
 /// Weighs types of one validator. Only nodes of values are remembered: instances do not contain each other.
 #[derive(Default)]
 pub(super) struct Scale {
-    known: HashMap<ComponentDefinedTypeId, u64>,
+    known: BTreeMap<ComponentDefinedTypeId, u64>,
 }
 
 impl Scale {
