@@ -1,0 +1,361 @@
+//! Everything that can go wrong, with a stable code each.
+
+use std::{sync::Arc, time::Duration};
+
+use stoa_core::{digest::Digest, id::PluginId};
+
+use crate::plan::PlanError;
+
+/// The cause below a [`LoaderError`]: printed once, by whoever prints the chain.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What the loader answers when it can not do what was asked.
+///
+/// `Display` names the thing, the rule and the value, and never prints the source. Each variant has a
+/// [code](LoaderError::code) that does not change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoaderError {
+    /// The plan contradicts itself.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The engine does not start on this machine.
+    #[error("the WebAssembly engine does not start with the loader's configuration")]
+    Engine(#[source] Cause),
+    /// A host was used outside an async runtime.
+    #[error("no async runtime is running here: build the host inside one, or use stoa_loader::blocking::Host")]
+    NoRuntime,
+    /// The host was shut down.
+    #[error("the host was shut down")]
+    ShutDown,
+    /// What the host offers can not be linked.
+    #[error("the host interface {interface} can not be linked")]
+    Provide {
+        /// Its name as given to `provide`.
+        interface: String,
+        /// What the linker said.
+        #[source]
+        source: Cause,
+    },
+
+    /// The component's file can not be read.
+    #[error("{plugin}: its component can not be read from {path}")]
+    Artifact {
+        /// The plugin.
+        plugin: PluginId,
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The component's file has other bytes than were verified.
+    #[error("{plugin}: its component should have the SHA-256 {expected}, but {path} has {found}")]
+    ArtifactChanged {
+        /// The plugin.
+        plugin: PluginId,
+        /// The file.
+        path: String,
+        /// The digest in the plan.
+        expected: Digest,
+        /// The digest of what was read.
+        found: Digest,
+    },
+    /// The component is larger than is compiled.
+    #[error("{plugin}: its component has {size} bytes, and at most {limit} are compiled")]
+    ArtifactTooLarge {
+        /// The plugin.
+        plugin: PluginId,
+        /// Its size.
+        size: u64,
+        /// The largest size.
+        limit: u64,
+    },
+    /// The bytes are not a component that the engine accepts.
+    #[error("{plugin}: the engine refuses its component")]
+    Compile {
+        /// The plugin.
+        plugin: PluginId,
+        /// What the compiler said.
+        #[source]
+        source: Cause,
+    },
+    /// Compilation takes longer than it may. It goes on in the background, into the cache.
+    #[error(
+        "{plugin}: compiling its {size} bytes took longer than {limit:?}; it goes on, so a later try may find it done"
+    )]
+    CompileTimeout {
+        /// The plugin.
+        plugin: PluginId,
+        /// The size of the component.
+        size: u64,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The folder of compiled code can not be used.
+    #[error("the folder of compiled code {path} can not be used")]
+    AotFolder {
+        /// The folder.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// A component imports what nobody provides.
+    #[error("{plugin} imports {}, which neither this host nor a plugin it depends on provides", .imports.join(", "))]
+    UnknownImport {
+        /// The importer.
+        plugin: PluginId,
+        /// All such imports, sorted.
+        imports: Vec<String>,
+    },
+    /// A dependency lacks what is imported from it, or has it with another type.
+    #[error("{plugin} imports {import} from {provider}: {reason}")]
+    Incompatible {
+        /// The importer.
+        plugin: PluginId,
+        /// The provider.
+        provider: PluginId,
+        /// The import, with its function where one is at fault.
+        import: String,
+        /// The rule that is broken.
+        reason: String,
+    },
+    /// The linker refuses for another reason.
+    #[error("{plugin} can not be linked")]
+    Link {
+        /// The plugin.
+        plugin: PluginId,
+        /// What the linker said.
+        #[source]
+        source: Cause,
+    },
+    /// The component can not be instantiated.
+    #[error("{plugin} can not be instantiated")]
+    Instantiate {
+        /// The plugin.
+        plugin: PluginId,
+        /// What the engine said.
+        #[source]
+        source: Cause,
+    },
+    /// `lifecycle.init` said no.
+    #[error("{plugin} refuses to start: {message}")]
+    Init {
+        /// The plugin.
+        plugin: PluginId,
+        /// What it said, at most 1000 characters, control characters escaped.
+        message: String,
+    },
+    /// A plugin is not loaded since one it needs is not.
+    #[error("{plugin} is not loaded because {on}, which it depends on, is not")]
+    Blocked {
+        /// The plugin.
+        plugin: PluginId,
+        /// The dependency that failed or is itself blocked.
+        on: PluginId,
+    },
+
+    /// The plan had a plugin of this name, but it could not be loaded.
+    #[error("{plugin} is not loaded")]
+    NotLoaded {
+        /// The plugin.
+        plugin: PluginId,
+        /// Why.
+        #[source]
+        source: Arc<LoaderError>,
+    },
+    /// No plugin of this name is part of the host.
+    #[error("this host has no plugin {plugin}")]
+    UnknownPlugin {
+        /// The name as given.
+        plugin: String,
+    },
+    /// A plugin has no such function.
+    #[error("{plugin} has no function {function}; it exports {}", list(.exports))]
+    UnknownFunction {
+        /// The plugin.
+        plugin: PluginId,
+        /// The function as asked for.
+        function: String,
+        /// All functions it has, as `interface.function`.
+        exports: Vec<String>,
+    },
+    /// A bare function name that several interfaces have.
+    #[error("{plugin} has several functions {function}: write one of {}", list(.candidates))]
+    AmbiguousFunction {
+        /// The plugin.
+        plugin: PluginId,
+        /// The name as given.
+        function: String,
+        /// The full names.
+        candidates: Vec<String>,
+    },
+    /// A pattern of `implementors` that is not `namespace:package/interface` or that with `@requirement`.
+    #[error("`{pattern}` is not a pattern of interfaces: write `namespace:package/interface@requirement`")]
+    Pattern {
+        /// The pattern as given.
+        pattern: String,
+    },
+    /// A call in text form can not be read.
+    #[error("`{call}` is not a call in WAVE: {reason}")]
+    Wave {
+        /// The text.
+        call: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// Arguments or results do not have the function's types.
+    #[error("{plugin}: {function} has other types than the call: {reason}")]
+    Signature {
+        /// The plugin.
+        plugin: PluginId,
+        /// The function.
+        function: String,
+        /// Which.
+        reason: String,
+    },
+
+    /// Another call into this plugin is on the way that led here.
+    #[error("{plugin} was called while it waits for that very call: {chain}")]
+    Reentrant {
+        /// The plugin.
+        plugin: PluginId,
+        /// The plugins on the way, first to last.
+        chain: String,
+    },
+    /// Too many plugins in a chain of calls.
+    #[error("{plugin} would be number {depth} in a chain of calls; at most {limit} are allowed")]
+    TooDeep {
+        /// The plugin.
+        plugin: PluginId,
+        /// Its place in the chain.
+        depth: usize,
+        /// The longest chain.
+        limit: usize,
+    },
+    /// A plugin has too many calls waiting.
+    #[error("{plugin} is busy and {waiters} calls wait for it already")]
+    Unavailable {
+        /// The plugin.
+        plugin: PluginId,
+        /// How many wait.
+        waiters: usize,
+    },
+    /// Too many bytes in a call.
+    #[error("{plugin}: {function} was handed {size} bytes or more; a call may carry {limit}")]
+    TooLarge {
+        /// The plugin.
+        plugin: PluginId,
+        /// The function.
+        function: String,
+        /// How many were counted before counting stopped.
+        size: usize,
+        /// How many may cross.
+        limit: usize,
+    },
+    /// The wall clock ran out.
+    #[error("{plugin}: {function} did not finish before its deadline ({limit:?} after the call began)")]
+    Deadline {
+        /// The plugin.
+        plugin: PluginId,
+        /// The function.
+        function: String,
+        /// From the start of the root call to the deadline.
+        limit: Duration,
+    },
+    /// The call was cut off from outside: the plugin was taken away, or the call it served was cut off.
+    #[error("{plugin}: {function} was cut off")]
+    CutOff {
+        /// The plugin.
+        plugin: PluginId,
+        /// The function.
+        function: String,
+    },
+    /// The plugin's own code ran too long.
+    #[error("{plugin}: {function} ran for more than {limit:?} of guest time")]
+    GuestTime {
+        /// The plugin.
+        plugin: PluginId,
+        /// The function.
+        function: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The plugin trapped. Its memory is lost; the next call gets a fresh instance.
+    #[error("{plugin}: {function} trapped")]
+    Trapped {
+        /// The plugin.
+        plugin: PluginId,
+        /// The function.
+        function: String,
+        /// The trap, with its WebAssembly backtrace.
+        #[source]
+        source: Cause,
+    },
+    /// A plugin trapped because one it depends on failed and it had asked for that (`on-failure = "trap"`).
+    #[error("{plugin}: {function} trapped because {dependency}, which it depends on, failed")]
+    DependencyFailed {
+        /// The caller, which lost its memory.
+        plugin: PluginId,
+        /// The function of the caller.
+        function: String,
+        /// The plugin that failed first.
+        dependency: PluginId,
+        /// How.
+        #[source]
+        source: Arc<LoaderError>,
+    },
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+impl LoaderError {
+    /// This message and those of all causes below it, in one line, for logs and events.
+    pub fn chain(&self) -> String {
+        let causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
+        std::iter::once(self.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
+    }
+
+    /// A short name that does not change between versions: for logs, exit codes and `--json`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Plan(_) => "plan",
+            Self::Engine(_) => "engine",
+            Self::NoRuntime => "no-runtime",
+            Self::ShutDown => "shut-down",
+            Self::Provide { .. } => "provide",
+            Self::Artifact { .. } => "artifact",
+            Self::ArtifactChanged { .. } => "artifact-changed",
+            Self::ArtifactTooLarge { .. } => "artifact-too-large",
+            Self::Compile { .. } => "compile",
+            Self::CompileTimeout { .. } => "compile-timeout",
+            Self::AotFolder { .. } => "aot-folder",
+            Self::UnknownImport { .. } => "unknown-import",
+            Self::Incompatible { .. } => "incompatible",
+            Self::Link { .. } => "link",
+            Self::Instantiate { .. } => "instantiate",
+            Self::Init { .. } => "init",
+            Self::Blocked { .. } => "blocked",
+            Self::NotLoaded { .. } => "not-loaded",
+            Self::UnknownPlugin { .. } => "unknown-plugin",
+            Self::UnknownFunction { .. } => "unknown-function",
+            Self::AmbiguousFunction { .. } => "ambiguous-function",
+            Self::Pattern { .. } => "pattern",
+            Self::Wave { .. } => "wave",
+            Self::Signature { .. } => "signature",
+            Self::Reentrant { .. } => "reentrant",
+            Self::TooDeep { .. } => "too-deep",
+            Self::Unavailable { .. } => "unavailable",
+            Self::TooLarge { .. } => "too-large",
+            Self::Deadline { .. } => "deadline",
+            Self::CutOff { .. } => "cut-off",
+            Self::GuestTime { .. } => "guest-time",
+            Self::Trapped { .. } => "trapped",
+            Self::DependencyFailed { .. } => "dependency-failed",
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What happens in a host, told to whoever listens.
+
+use std::{sync::Arc, time::Duration};
+
+use stoa_core::{digest::Digest, id::PluginId, version::Version};
+use tokio::sync::broadcast;
+
+use crate::error::LoaderError;
+
+/// As many events as a slow listener may lag behind before it loses some.
+const BUFFER: usize = 256;
+
+/// Something that happened in a host.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A plugin serves for the first time.
+    Loaded {
+        /// The plugin.
+        plugin: PluginId,
+        /// Its version.
+        version: Version,
+    },
+    /// A plugin serves in place of another version or configuration of it.
+    Reloaded {
+        /// The plugin.
+        plugin: PluginId,
+        /// The version that serves now.
+        version: Version,
+    },
+    /// A plugin does not serve any more.
+    Removed {
+        /// The plugin.
+        plugin: PluginId,
+    },
+    /// A plugin of the plan could not be loaded; where an older one ran, it still does.
+    Failed {
+        /// The plugin.
+        plugin: PluginId,
+        /// Why.
+        error: Arc<LoaderError>,
+    },
+    /// A plugin was compiled.
+    Compiled {
+        /// The plugin.
+        plugin: PluginId,
+        /// Its component.
+        artifact: Digest,
+        /// How long it took.
+        took: Duration,
+    },
+    /// Compiled code was not what this loader had written. It was put aside and is compiled again.
+    CodeRejected {
+        /// The component whose code it should have been.
+        artifact: Digest,
+        /// Which check failed.
+        reason: String,
+    },
+    /// Compiled code could not be kept; it runs from memory.
+    CodeNotKept {
+        /// The component.
+        artifact: Digest,
+        /// Why.
+        reason: String,
+    },
+    /// A plugin lost its memory; its next call gets a fresh instance.
+    StateLost {
+        /// The plugin.
+        plugin: PluginId,
+        /// The [code](LoaderError::code) of what ended it.
+        code: &'static str,
+        /// What ended it, with all causes, in one line.
+        cause: String,
+    },
+    /// A plugin was refused more memory; it goes on with what it has.
+    MemoryRefused {
+        /// The plugin.
+        plugin: PluginId,
+        /// Bytes it has.
+        has: usize,
+        /// Bytes it wanted in all.
+        wanted: usize,
+    },
+    /// This listener was too slow and missed events.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// The sending half, shared by all parts of a host. Sending never waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Bell(broadcast::Sender<Event>);
+
+impl Bell {
+    pub(crate) fn new() -> Self {
+        Self(broadcast::channel(BUFFER).0)
+    }
+
+    pub(crate) fn ring(&self, event: Event) {
+        tracing::debug!(target: "stoa_loader", ?event, "event");
+        // An error means that nobody listens.
+        let _ = self.0.send(event);
+    }
+
+    pub(crate) fn listen(&self) -> Events {
+        Events(self.0.subscribe())
+    }
+}
+
+/// The events of a host from the moment it was asked for them.
+#[derive(Debug)]
+pub struct Events(broadcast::Receiver<Event>);
+
+impl Events {
+    /// The next event; `None` after the host is gone. A listener that lags learns how much it missed.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Event::Lagged { missed }),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+
+    /// An event that has happened already, without waiting.
+    pub fn try_next(&mut self) -> Option<Event> {
+        match self.0.try_recv() {
+            Ok(event) => Some(event),
+            Err(broadcast::error::TryRecvError::Lagged(missed)) => Some(Event::Lagged { missed }),
+            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => None,
+        }
+    }
+}

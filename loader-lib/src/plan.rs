@@ -1,0 +1,193 @@
+//! What the resolver hands to the runtime: which plugins to run, from which bytes, and who calls whom.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use stoa_core::{digest::Digest, id::PluginId, version::Version};
+
+use crate::limits::Wishes;
+
+/// A set of plugins in load order: each comes after all it depends on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    plugins: Vec<PlannedPlugin>,
+}
+
+impl Plan {
+    /// Checks that every dependency comes before its dependent, that no plugin comes twice, and that no
+    /// import is bound twice.
+    pub fn new(plugins: Vec<PlannedPlugin>) -> Result<Self, PlanError> {
+        let mut before = BTreeSet::new();
+        for plugin in &plugins {
+            let mut bound = BTreeSet::new();
+            for edge in &plugin.dependencies {
+                if !before.contains(&edge.on) {
+                    return Err(PlanError::Order { plugin: plugin.id.clone(), dependency: edge.on.clone() });
+                }
+                if let Some(twice) = edge.interfaces.iter().find(|name| !bound.insert(name.as_str())) {
+                    return Err(PlanError::BoundTwice { plugin: plugin.id.clone(), import: twice.clone() });
+                }
+            }
+            if !before.insert(plugin.id.clone()) {
+                return Err(PlanError::Twice(plugin.id.clone()));
+            }
+        }
+        Ok(Self { plugins })
+    }
+
+    /// The plugins in load order.
+    pub fn plugins(&self) -> &[PlannedPlugin] {
+        &self.plugins
+    }
+
+    /// The slot of each plugin by its id.
+    pub(crate) fn keys(&self) -> HashMap<&PluginId, SlotKey> {
+        self.plugins.iter().map(|plugin| (&plugin.id, plugin.key())).collect()
+    }
+}
+
+/// One plugin of a [`Plan`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedPlugin {
+    /// The registry it comes from, as the host names it.
+    pub registry: Arc<str>,
+    /// Its name.
+    pub id: PluginId,
+    /// The version that was resolved.
+    pub version: Version,
+    /// The SHA-256 of the component.
+    pub artifact: Digest,
+    /// A file with the component's bytes. It is read only when no compiled form is cached, and hashed again then.
+    pub path: PathBuf,
+    /// Which imports other plugins provide.
+    pub dependencies: Vec<Edge>,
+    /// What its manifest wishes for.
+    pub limits: Wishes,
+    /// How it is run.
+    pub runtime: RuntimeOptions,
+    /// Its configuration, handed out by `stoa:plugin/config`.
+    pub config: BTreeMap<String, ConfigValue>,
+    /// Its place in the host's own list: the order of implementors.
+    pub rank: u32,
+}
+
+impl PlannedPlugin {
+    /// The slot it is to fill.
+    pub fn key(&self) -> SlotKey {
+        SlotKey::new(self.registry.clone(), self.id.clone(), self.version.as_semver().major)
+    }
+}
+
+/// A configured value, as `stoa:plugin/config` hands it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigValue {
+    /// Text.
+    Text(String),
+    /// An integer.
+    Integer(i64),
+    /// True or false.
+    Boolean(bool),
+}
+
+/// A dependency as it is linked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// The plugin that provides.
+    pub on: PluginId,
+    /// The exact names of the imports it provides, such as `demo:markdown/render@1.0.0`.
+    pub interfaces: Vec<String>,
+    /// What the importer sees when a call to it fails.
+    pub on_failure: OnFailure,
+}
+
+/// What a plugin sees when a plugin it depends on fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// An error value of the function's own type; linkable only where that type can say so.
+    #[default]
+    Value,
+    /// A trap, which costs the caller its memory.
+    Trap,
+}
+
+/// How a plugin is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RuntimeOptions {
+    /// How a new version takes over.
+    pub reload: Reload,
+}
+
+/// How a new version takes over from a running one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reload {
+    /// The new one starts beside the old one, which serves until it is ready.
+    #[default]
+    Shadow,
+    /// The old one is shut down first: for plugins that hold something only one can hold.
+    StopStart,
+}
+
+/// The place a plugin fills in a host, kept over reloads.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotKey {
+    registry: Arc<str>,
+    id: PluginId,
+    major: u64,
+}
+
+impl SlotKey {
+    /// The slot of `id` from `registry` in its versions `major`.
+    pub fn new(registry: impl Into<Arc<str>>, id: PluginId, major: u64) -> Self {
+        Self { registry: registry.into(), id, major }
+    }
+
+    /// The plugin.
+    pub fn id(&self) -> &PluginId {
+        &self.id
+    }
+
+    /// The registry it comes from.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// The major version of it.
+    pub fn major(&self) -> u64 {
+        self.major
+    }
+}
+
+impl fmt::Display for SlotKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)
+    }
+}
+
+/// Why a list of plugins is not a plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A dependency is missing, or comes too late.
+    #[error("{plugin} depends on {dependency}, which must come before it in the plan")]
+    Order {
+        /// The dependent.
+        plugin: PluginId,
+        /// What does not come before it.
+        dependency: PluginId,
+    },
+    /// The same plugin in two versions: one host runs one.
+    #[error("{0} is twice in the plan: a host runs one version of a plugin")]
+    Twice(PluginId),
+    /// One import has two providers.
+    #[error("{plugin} imports {import}, which the plan binds twice")]
+    BoundTwice {
+        /// The importer.
+        plugin: PluginId,
+        /// The import.
+        import: String,
+    },
+}

@@ -1,0 +1,3 @@
+//! The loader's promises, each tested on real components written as text.
+
+mod spikes;
