@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use stoa_core::{id::PluginId, version::{Version, VersionReq}};
+use stoa_core::{
+    id::PluginId,
+    version::{Version, VersionReq},
+};
 
 /// A registry of WebAssembly plugins whose index nobody can forge.
 #[derive(Debug, Parser)]
@@ -79,9 +82,6 @@ pub(crate) struct Init {
     /// What the registry is called on its pages.
     #[arg(long, default_value = "Stoa")]
     pub(crate) name: String,
-    /// Keep all secret keys unencrypted in the folder, the offline ones too. For demonstrations.
-    #[arg(long)]
-    pub(crate) insecure_demo_keys: bool,
 }
 
 #[derive(Debug, Args)]

@@ -38,7 +38,9 @@ pub enum IndexerError {
     Missing(String),
     /// An immutable name has other bytes. Somebody has written to the tree, or two programs fold the log
     /// differently. Nothing may go on before a person has looked.
-    #[error("`{path}` has other bytes than the log gives it ({found} instead of {expected}): stopped, nothing was published")]
+    #[error(
+        "`{path}` has other bytes than the log gives it ({found} instead of {expected}): stopped, nothing was published"
+    )]
     Diverged {
         /// The file.
         path: String,
@@ -48,7 +50,9 @@ pub enum IndexerError {
         expected: String,
     },
     /// The ledger ends before what was already signed: it was restored from an old copy.
-    #[error("the ledger ends at event {ledger}, and the signed index covers {signed}: restore the later events before going on")]
+    #[error(
+        "the ledger ends at event {ledger}, and the signed index covers {signed}: restore the later events before going on"
+    )]
     Behind {
         /// The ledger's head.
         ledger: u64,
@@ -56,7 +60,9 @@ pub enum IndexerError {
         signed: u64,
     },
     /// The ledger has another event where the signed index ends.
-    #[error("event {seq} of the ledger is not the one that was signed ({ledger} instead of {signed}): the log has forked")]
+    #[error(
+        "event {seq} of the ledger is not the one that was signed ({ledger} instead of {signed}): the log has forked"
+    )]
     Forked {
         /// The event.
         seq: u64,

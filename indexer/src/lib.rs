@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+mod follow;
 mod pages;
 mod run;
 mod signer;
@@ -8,6 +9,7 @@ pub mod site;
 mod tree;
 
 pub use error::IndexerError;
+pub use follow::Follower;
 pub use pages::PagesProjection;
 pub use run::{Indexer, Run};
 pub use signer::{Signed, Signer};

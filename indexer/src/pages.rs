@@ -27,7 +27,7 @@ use stoa_store::blobs::{BlobError, BlobKey, Blobs, Precondition};
 use crate::{
     error::IndexerError,
     site::{
-        Capabilities, Readme, Site,
+        Capabilities, Readme, Site, example_call,
         view::{Card, DependencyRow, Dependent, Featured, FrontPage, PluginPage, VersionRow},
     },
 };
@@ -62,6 +62,9 @@ struct Entry {
     imports: Vec<Import>,
     versions: usize,
     updated: Time,
+    /// A call to show, in WAVE.
+    #[serde(default)]
+    call: String,
     #[serde(default)]
     yanked: Option<(String, Time)>,
     /// What the shown version depends on.
@@ -75,7 +78,7 @@ fn shown(document: &Document) -> Option<(&Version, &Listing)> {
 }
 
 impl Entry {
-    fn of(document: &Document, blob: BlobRef) -> Option<Self> {
+    fn of(document: &Document, blob: BlobRef, call: String) -> Option<Self> {
         let (version, listing) = shown(document)?;
         Some(Self {
             document: blob,
@@ -87,6 +90,7 @@ impl Entry {
             imports: listing.imports.clone(),
             versions: document.releases.len(),
             updated: listing.published_at,
+            call,
             yanked: match &listing.state {
                 State::Yanked { reason, at } => Some((reason.clone(), *at)),
                 _ => None,
@@ -144,7 +148,7 @@ impl PagesProjection {
         let (mut pages, found) = self.load().await?;
         let mut stale: BTreeSet<PluginId> = BTreeSet::new();
         for document in documents {
-            stale.extend(pages.take(document)?);
+            stale.extend(pages.take(document, self.call(document).await?)?);
         }
         let new_look = pages.look != Some(self.look);
         if new_look {
@@ -203,6 +207,13 @@ impl PagesProjection {
         };
         let Some(page) = self.page(pages, &document).await? else { return Ok(()) };
         self.replace(&PublicPath::Plugin(id.clone()), self.site.plugin(&page)?.into_bytes()).await
+    }
+
+    /// A call of the plugin to show on the front page; empty where none can be made up.
+    async fn call(&self, document: &Document) -> Result<String, IndexerError> {
+        let Some((_, listing)) = shown(document) else { return Ok(String::new()) };
+        let wit = self.text(Some(document.about.wit), MAX_WIT_BYTES).await?.unwrap_or_default();
+        Ok(example_call(&wit, &listing.exports).unwrap_or_default())
     }
 
     async fn page(&self, pages: &Pages, document: &Document) -> Result<Option<PluginPage>, IndexerError> {
@@ -280,11 +291,11 @@ impl PagesProjection {
 
 impl Pages {
     /// Takes a changed document; gives the plugins whose pages show something of it.
-    fn take(&mut self, document: &Document) -> Result<BTreeSet<PluginId>, IndexerError> {
+    fn take(&mut self, document: &Document, call: String) -> Result<BTreeSet<PluginId>, IndexerError> {
         let id = &document.id;
         let blob = BlobRef::of(&document.to_bytes()?);
         let before = self.plugins.get(id).cloned();
-        let Some(after) = Entry::of(document, blob) else { return Ok(BTreeSet::new()) };
+        let Some(after) = Entry::of(document, blob, call) else { return Ok(BTreeSet::new()) };
         let mut stale = BTreeSet::from([id.clone()]);
         // Their pages list who depends on them.
         stale.extend(before.iter().chain([&after]).flat_map(|entry| entry.dependencies.keys().cloned()));
@@ -305,14 +316,15 @@ impl Pages {
     }
 
     fn front(&self) -> FrontPage {
-        let featured = self.plugins.iter().filter(|(_, entry)| entry.yanked.is_none()).min_by_key(|(_, entry)| entry.seq);
+        let featured =
+            self.plugins.iter().filter(|(_, entry)| entry.yanked.is_none()).min_by_key(|(_, entry)| entry.seq);
         FrontPage {
             seq: self.seq,
             updated: self.time,
             featured: featured.map(|(id, entry)| Featured {
                 id: id.clone(),
                 version: entry.version.clone(),
-                call: String::new(),
+                call: entry.call.clone(),
             }),
             cards: self.plugins.iter().map(|(id, entry)| entry.card(id)).collect(),
         }

@@ -101,7 +101,8 @@ impl Indexer {
         for id in index::touched(events) {
             let role = index::bin_of(&id, cursor.bin_bits);
             if !base.bins.contains_key(&role) {
-                let version = cursor.versions.get(&role).ok_or_else(|| IndexerError::Missing(format!("{role}.json")))?;
+                let version =
+                    cursor.versions.get(&role).ok_or_else(|| IndexerError::Missing(format!("{role}.json")))?;
                 base.bins.insert(role.clone(), self.tree.bin(&role, *version).await?);
             }
             let target = base.bins.get(&role).and_then(|bin| bin.get(&PublicPath::target_path(&id)));

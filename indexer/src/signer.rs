@@ -163,7 +163,9 @@ impl Signer {
         let refuse = |rule: String| Err(IndexerError::Refused { snapshot: snapshot.get(), rule });
         let none = Default::default();
         let old_versions = before.map_or(&none, |before| &before.versions);
-        if let Some((role, old)) = old_versions.iter().find(|(role, old)| new.versions.get(*role).is_none_or(|v| v < old)) {
+        if let Some((role, old)) =
+            old_versions.iter().find(|(role, old)| new.versions.get(*role).is_none_or(|v| v < old))
+        {
             return refuse(format!("`{role}` was at version {old}, and is gone or older"));
         }
         for (role, version) in new.versions.iter().filter(|(role, _)| role.starts_with("bin-")) {

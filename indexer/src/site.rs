@@ -5,11 +5,16 @@
 
 use std::sync::Arc;
 
-use minijinja::{Environment, UndefinedBehavior, context, syntax::SyntaxConfig, value::{Serde, Value}};
+use minijinja::{
+    Environment, UndefinedBehavior, context,
+    syntax::SyntaxConfig,
+    value::{Serde, Value},
+};
 use serde::Serialize;
 use stoa_core::{digest::Digest, id::PluginId, path::PublicPath};
 
 mod capability;
+mod example;
 mod format;
 mod install;
 mod mosaic;
@@ -19,6 +24,7 @@ pub mod view;
 mod wit;
 
 pub use capability::Capabilities;
+pub use example::example_call;
 pub use readme::Readme;
 use view::{FrontPage, PluginPage};
 
@@ -83,7 +89,8 @@ impl Site {
         }
         let assets = [("css", STYLE), ("js", SCRIPT), ("svg", ICON)].map(|(extension, bytes)| asset(extension, bytes));
         let mut engine = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().expect("the usual delimiters");
+        let syntax =
+            SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().expect("the usual delimiters");
         engine.set_syntax(syntax);
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
         engine.set_formatter(format::formatter);
@@ -162,14 +169,14 @@ fn add_filters(engine: &mut Environment<'static>, base: Arc<str>) {
     let plugin_at = at_base.clone();
     engine.add_filter("size", format::size);
     engine.add_filter("date", |time: &str| format::date(time));
+    engine.add_filter("breakable", |address: &str| format::breakable(address));
     engine.add_filter("count", |n: u64, noun: &str| format::count(n, noun));
     engine.add_filter("namespace", |id: &str| id.split(':').next().unwrap_or(id).to_owned());
     engine.add_filter("name", |id: &str| id.split(':').next_back().unwrap_or(id).to_owned());
     engine.add_filter("plugin_href", move |id: &str| parsed(id).map(|id| plugin_at(PublicPath::Plugin(id))));
-    engine.add_filter("artifact_href", move |hex: &str| parsed(hex).map(|digest| at_base(PublicPath::Artifact(digest))));
-    engine.add_filter("mosaic", |id: &str| {
-        parsed::<PluginId>(id).map(|id| Value::from_safe_string(mosaic::svg(&id)))
-    });
+    engine
+        .add_filter("artifact_href", move |hex: &str| parsed(hex).map(|digest| at_base(PublicPath::Artifact(digest))));
+    engine.add_filter("mosaic", |id: &str| parsed::<PluginId>(id).map(|id| Value::from_safe_string(mosaic::svg(&id))));
 }
 
 /// Views carry these as types, so only a template that passes something else can fail here.

@@ -122,7 +122,10 @@ impl Tree {
     pub(crate) async fn bin(&self, role: &str, version: NonZeroU64) -> Result<BTreeMap<String, Target>, IndexerError> {
         let bytes = self.role(role, version, self.limits.targets_bytes).await?;
         let listed = signed::<TargetsWire>(role, &bytes)?.targets;
-        Ok(listed.into_iter().map(|(path, wire)| (path, Target { length: wire.length, sha256: wire.hashes.sha256 })).collect())
+        Ok(listed
+            .into_iter()
+            .map(|(path, wire)| (path, Target { length: wire.length, sha256: wire.hashes.sha256 }))
+            .collect())
     }
 
     /// How many bits of a path's digest name its bin, as the offline keys signed it.

@@ -15,7 +15,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use stoa_core::digest::Digest;
+use stoa_core::{
+    digest::Digest,
+    trust::{CacheWrite, CachedTrust, quote},
+};
 
 /// Where verified copies are kept. Several processes may share one folder: files are named by content or are
 /// replaced whole, and nothing read from it is believed.
@@ -157,19 +160,35 @@ impl TrustFolder {
         self.cache.replace(&self.path.join(name), bytes)
     }
 
-    /// All files, by name.
-    pub(crate) fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
-        let mut files: Vec<(String, Vec<u8>)> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let name = entry.file_name().into_string().ok()?;
-                name.ends_with(".json").then_some(())?;
-                Some((name, fs::read(entry.path()).ok()?))
-            })
-            .collect();
-        files.sort();
-        files
+    /// The kept copy of a role's metadata.
+    pub(crate) fn role(&self, role: &str) -> Option<Vec<u8>> {
+        self.read(&format!("{}.json", quote(role)))
+    }
+
+    /// What an updater starts from: the chain of roots, the pointer and its snapshot. Other roles are offered
+    /// when a lookup asks for them, so that thousands of bins need not be read.
+    pub(crate) fn load(&self) -> CachedTrust {
+        let roots = (2..).map_while(|version: u64| Some((version, self.read(&format!("{version}.root.json"))?)));
+        let roles = ["timestamp", "snapshot"].into_iter();
+        let roles = roles.filter_map(|role| Some((role.to_owned(), self.role(role)?)));
+        CachedTrust { roots: roots.collect(), roles: roles.collect() }
+    }
+
+    /// Does what an updater has decided.
+    pub(crate) fn apply(&self, write: &CacheWrite) -> Result<(), CacheError> {
+        match write {
+            CacheWrite::Root { version, bytes } => self.write(&format!("{version}.root.json"), bytes),
+            CacheWrite::Role { role, bytes } => self.write(&format!("{}.json", quote(role)), bytes),
+            CacheWrite::Remove { role } => {
+                let path = self.path.join(format!("{}.json", quote(role)));
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        Err(CacheError::io(&path, "removed")(error))
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
     }
 }
 
@@ -199,15 +218,23 @@ mod tests {
     }
 
     #[test]
-    fn trust_files_are_listed_by_name() {
+    fn what_an_updater_decided_is_there_the_next_time() {
         let dir = tempfile::tempdir().expect("a folder");
         let cache = Cache::at(dir.path()).expect("a cache");
         let trust = cache.trust(Digest::of(b"root"));
-        trust.write("timestamp.json", b"2").expect("a file");
-        trust.write("1.root.json", b"1").expect("a file");
-        trust.write("timestamp.tag", b"x").expect("a file");
-        let names: Vec<String> = trust.files().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["1.root.json", "timestamp.json"]);
-        assert_eq!(trust.read("timestamp.tag"), Some(b"x".to_vec()));
+        let role = |role: &str| CacheWrite::Role { role: role.to_owned(), bytes: role.as_bytes().to_vec() };
+        for version in [2, 3, 5] {
+            trust.apply(&CacheWrite::Root { version, bytes: vec![version as u8] }).expect("a root");
+        }
+        for name in ["timestamp", "snapshot", "bin-0f", "../x"] {
+            trust.apply(&role(name)).expect("a role");
+        }
+        let loaded = trust.load();
+        assert_eq!(loaded.roots.keys().copied().collect::<Vec<_>>(), [2, 3], "a chain has no gaps");
+        assert_eq!(loaded.roles.keys().collect::<Vec<_>>(), ["snapshot", "timestamp"]);
+        assert_eq!(trust.role("../x"), Some(b"../x".to_vec()), "a role's name never leaves its folder");
+        trust.apply(&CacheWrite::Remove { role: "snapshot".into() }).expect("a removal");
+        trust.apply(&CacheWrite::Remove { role: "snapshot".into() }).expect("a removal, again");
+        assert_eq!(trust.role("snapshot"), None);
     }
 }

@@ -43,13 +43,13 @@ fn config() -> Config {
 }
 
 /// WebAssembly as `wasm32-wasip2` toolchains write it. What is off either lets guests escape an account
-/// that the loader keeps (64-bit memories, pages of one byte) or is not settled yet.
+/// that the loader keeps (64-bit memories, pages of one byte) or is not settled yet. Reference types and
+/// exceptions go with garbage collection, which this build of the engine does without.
 fn features(config: &mut Config) {
     config
         .wasm_component_model(true)
         .wasm_bulk_memory(true)
         .wasm_multi_value(true)
-        .wasm_reference_types(true)
         .wasm_simd(true)
         .wasm_relaxed_simd(true)
         .relaxed_simd_deterministic(true)

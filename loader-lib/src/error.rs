@@ -81,7 +81,9 @@ pub enum LoaderError {
         source: Cause,
     },
     /// Compilation takes longer than it may. It goes on in the background, into the cache.
-    #[error("{plugin}: compiling its {size} bytes took longer than {limit:?}; it goes on, so a later try may find it done")]
+    #[error(
+        "{plugin}: compiling its {size} bytes took longer than {limit:?}; it goes on, so a later try may find it done"
+    )]
     CompileTimeout {
         /// The plugin.
         plugin: PluginId,
@@ -263,6 +265,14 @@ pub enum LoaderError {
         /// From the start of the root call to the deadline.
         limit: Duration,
     },
+    /// The call was cut off from outside: the plugin was taken away, or the call it served was cut off.
+    #[error("{plugin}: {function} was cut off")]
+    CutOff {
+        /// The plugin.
+        plugin: PluginId,
+        /// The function.
+        function: String,
+    },
     /// The plugin's own code ran too long.
     #[error("{plugin}: {function} ran for more than {limit:?} of guest time")]
     GuestTime {
@@ -304,6 +314,12 @@ fn list(names: &[String]) -> String {
 }
 
 impl LoaderError {
+    /// This message and those of all causes below it, in one line, for logs and events.
+    pub fn chain(&self) -> String {
+        let causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
+        std::iter::once(self.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
+    }
+
     /// A short name that does not change between versions: for logs, exit codes and `--json`.
     pub fn code(&self) -> &'static str {
         match self {
@@ -336,6 +352,7 @@ impl LoaderError {
             Self::Unavailable { .. } => "unavailable",
             Self::TooLarge { .. } => "too-large",
             Self::Deadline { .. } => "deadline",
+            Self::CutOff { .. } => "cut-off",
             Self::GuestTime { .. } => "guest-time",
             Self::Trapped { .. } => "trapped",
             Self::DependencyFailed { .. } => "dependency-failed",

@@ -67,8 +67,10 @@ pub enum Event {
     StateLost {
         /// The plugin.
         plugin: PluginId,
-        /// What ended it.
-        cause: Arc<LoaderError>,
+        /// The [code](LoaderError::code) of what ended it.
+        code: &'static str,
+        /// What ended it, with all causes, in one line.
+        cause: String,
     },
     /// A plugin was refused more memory; it goes on with what it has.
     MemoryRefused {

@@ -86,8 +86,7 @@ mod tests {
     #[test]
     fn a_wish_lowers_a_ceiling_and_never_raises_it() {
         let host = Limits::default();
-        let wishes =
-            Wishes { memory: Some(MIB), deadline: Some(Duration::from_secs(3600)), ..Wishes::default() };
+        let wishes = Wishes { memory: Some(MIB), deadline: Some(Duration::from_secs(3600)), ..Wishes::default() };
         let limits = host.narrowed(&wishes);
         assert_eq!(limits, Limits { memory: MIB, ..host });
     }

@@ -70,7 +70,7 @@ pub struct PlannedPlugin {
     /// How it is run.
     pub runtime: RuntimeOptions,
     /// Its configuration, handed out by `stoa:plugin/config`.
-    pub config: BTreeMap<String, String>,
+    pub config: BTreeMap<String, ConfigValue>,
     /// Its place in the host's own list: the order of implementors.
     pub rank: u32,
 }
@@ -78,12 +78,19 @@ pub struct PlannedPlugin {
 impl PlannedPlugin {
     /// The slot it is to fill.
     pub fn key(&self) -> SlotKey {
-        SlotKey {
-            registry: self.registry.clone(),
-            id: self.id.clone(),
-            major: self.version.as_semver().major,
-        }
+        SlotKey::new(self.registry.clone(), self.id.clone(), self.version.as_semver().major)
     }
+}
+
+/// A configured value, as `stoa:plugin/config` hands it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigValue {
+    /// Text.
+    Text(String),
+    /// An integer.
+    Integer(i64),
+    /// True or false.
+    Boolean(bool),
 }
 
 /// A dependency as it is linked.
@@ -133,6 +140,11 @@ pub struct SlotKey {
 }
 
 impl SlotKey {
+    /// The slot of `id` from `registry` in its versions `major`.
+    pub fn new(registry: impl Into<Arc<str>>, id: PluginId, major: u64) -> Self {
+        Self { registry: registry.into(), id, major }
+    }
+
     /// The plugin.
     pub fn id(&self) -> &PluginId {
         &self.id

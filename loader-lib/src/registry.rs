@@ -15,7 +15,7 @@ use stoa_core::{
     path::{PublicPath, RoleFile},
     release::BlobRef,
     time::Time,
-    trust::{CachedTrust, Config, Outcome, Step, TrustError, TrustFile, Updater},
+    trust::{Config, Outcome, Staleness, Step, TrustError, TrustFile, Updater},
 };
 
 use crate::{
@@ -131,6 +131,10 @@ pub enum RegistryError {
     },
 }
 
+fn refuse(file: impl Into<String>) -> impl FnOnce(TrustError) -> RegistryError {
+    move |source| RegistryError::Untrusted { file: file.into(), source }
+}
+
 /// A registry, pinned and with a cache.
 #[derive(Debug)]
 pub struct Registry {
@@ -214,24 +218,43 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`]. What was kept before stays as it was.
     pub async fn sync(&self, refresh: Refresh) -> Result<Snapshot<'_>, RegistryError> {
-        let mut updater = self.opened()?;
-        let kept = updater.seq().is_some();
-        let young = self.checked_at().is_some_and(|at| {
-            let age = (self.now)().unix() - at.unix();
-            (0..FRESH_SECONDS).contains(&age)
-        });
-        let ask = match refresh {
-            Refresh::Never => false,
-            Refresh::Always => true,
-            Refresh::IfStale => !kept || !young,
+        let held = self.updater.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (mut updater, outcome) = match self.asks(refresh, held.is_some()) {
+            true => {
+                let mut updater = match held {
+                    Some(updater) => updater,
+                    None => Updater::open(&self.root, self.trust.load(), (self.now)(), Config::default())
+                        .map_err(refuse("the pinned root"))?,
+                };
+                let outcome = self.refresh(&mut updater).await?;
+                (updater, Some(outcome))
+            }
+            false => (held.map_or_else(|| self.kept(), Ok)?, None),
         };
-        let outcome = match ask {
-            true => Some(self.refresh(&mut updater).await?),
-            false if kept => None,
-            false => return Err(RegistryError::NothingKept { address: self.address.clone() }),
-        };
+        updater.take_writes();
         *self.updater.lock().unwrap_or_else(PoisonError::into_inner) = Some(updater.clone());
         Ok(Snapshot { registry: self, updater: tokio::sync::Mutex::new(updater), outcome })
+    }
+
+    /// Whether `refresh` means to ask the registry.
+    fn asks(&self, refresh: Refresh, held: bool) -> bool {
+        let young = || {
+            let age = self.checked_at().map(|at| (self.now)().unix() - at.unix());
+            age.is_some_and(|age| (0..FRESH_SECONDS).contains(&age))
+        };
+        match refresh {
+            Refresh::Never => false,
+            Refresh::Always => true,
+            Refresh::IfStale => !young() || (!held && self.kept().is_err()),
+        }
+    }
+
+    /// What the cache holds, verified from the pinned root.
+    fn kept(&self) -> Result<Updater, RegistryError> {
+        match Updater::offline(&self.root, self.trust.load(), (self.now)(), Config::default()) {
+            Err(TrustError::NotCached { .. }) => Err(RegistryError::NothingKept { address: self.address.clone() }),
+            other => other.map_err(refuse("the kept index")),
+        }
     }
 
     /// The index as it is kept. Never opens a connection.
@@ -240,15 +263,6 @@ impl Registry {
     /// [`RegistryError::NothingKept`], or what a damaged cache gives.
     pub async fn cached(&self) -> Result<Snapshot<'_>, RegistryError> {
         self.sync(Refresh::Never).await
-    }
-
-    fn opened(&self) -> Result<Updater, RegistryError> {
-        if let Some(updater) = self.updater.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            return Ok(updater.clone());
-        }
-        let cached = CachedTrust::from_files(self.trust.files());
-        let refuse = |source| RegistryError::Untrusted { file: "the pinned root".to_owned(), source };
-        Updater::open(&self.root, cached, (self.now)(), Config::default()).map_err(refuse)
     }
 
     async fn refresh(&self, updater: &mut Updater) -> Result<Outcome, RegistryError> {
@@ -261,9 +275,10 @@ impl Registry {
                 }
                 Step::Fetch { file, max_bytes, .. } => {
                     let bytes = self.trust_file(&file, max_bytes).await?;
-                    let refuse = |source| RegistryError::Untrusted { file: format!("trust/{file}"), source };
-                    updater.receive(bytes.as_deref()).map_err(refuse)?;
+                    let received = updater.receive(bytes.as_deref());
+                    // Also after a refusal: a newer root or timestamp may have been accepted before it.
                     self.keep(updater)?;
+                    received.map_err(refuse(format!("trust/{file}")))?;
                 }
             }
         }
@@ -272,7 +287,7 @@ impl Registry {
     /// Writes down what the updater has accepted, in its order.
     fn keep(&self, updater: &mut Updater) -> Result<(), RegistryError> {
         for write in updater.take_writes() {
-            self.trust.write(&write.name, &write.bytes)?;
+            self.trust.apply(&write)?;
         }
         Ok(())
     }
@@ -388,7 +403,12 @@ pub struct Snapshot<'r> {
     outcome: Option<Outcome>,
 }
 
-impl Snapshot<'_> {
+impl<'r> Snapshot<'r> {
+    /// The registry that this is of.
+    pub fn registry(&self) -> &'r Registry {
+        self.registry
+    }
+
     /// What the refresh found; `None` where the registry was not asked.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()
@@ -396,13 +416,19 @@ impl Snapshot<'_> {
 
     /// The last event that the index covers.
     pub async fn seq(&self) -> u64 {
-        self.updater.lock().await.seq().unwrap_or_default()
+        let updater = self.updater.lock().await;
+        updater.snapshot().and_then(|snapshot| snapshot.head()).map_or(0, |head| head.seq)
     }
 
     /// The versions of root and snapshot.
     pub async fn versions(&self) -> (u64, u64) {
         let updater = self.updater.lock().await;
-        (updater.root_version(), updater.seq().unwrap_or_default())
+        (updater.root().version(), updater.snapshot().map_or(0, |snapshot| snapshot.version()))
+    }
+
+    /// How old the index is at this moment.
+    pub async fn staleness(&self) -> Staleness {
+        self.updater.lock().await.staleness((self.registry.now)())
     }
 
     /// The document of `id`, or `None` where the registry provably has no such plugin.
@@ -430,18 +456,22 @@ impl Snapshot<'_> {
         let mut updater = self.updater.lock().await;
         let mut lookup = updater.lookup(&PublicPath::target_path(id));
         loop {
-            let refuse = |file: String| move |source| RegistryError::Untrusted { file, source };
             match lookup.next(&mut updater).map_err(refuse(PublicPath::target_path(id)))? {
-                Step::Done(target) => {
-                    return Ok(target.and_then(|target| {
-                        Some(BlobRef { digest: target.hashes.sha256()?, size: target.length })
-                    }));
+                Step::Done(None) => return Ok(None),
+                Step::Done(Some(target)) => {
+                    let digest = target.hashes.sha256();
+                    let digest = digest.ok_or_else(|| RegistryError::Missing { file: PublicPath::target_path(id) })?;
+                    return Ok(Some(BlobRef { digest, size: target.length }));
                 }
                 Step::Fetch { file, max_bytes, .. } => {
+                    let kept = self.registry.trust.role(&file.role);
+                    if kept.is_some_and(|kept| lookup.offer(&mut updater, &kept)) {
+                        continue;
+                    }
                     let bytes = self.registry.trust_file(&file, max_bytes).await?;
-                    let refuse = refuse(format!("trust/{file}"));
-                    lookup.receive(&mut updater, bytes.as_deref()).map_err(refuse)?;
+                    let received = lookup.receive(&mut updater, bytes.as_deref());
                     self.registry.keep(&mut updater)?;
+                    received.map_err(refuse(format!("trust/{file}")))?;
                 }
             }
         }
@@ -465,7 +495,8 @@ impl Snapshot<'_> {
                 return Ok(found);
             }
             let level = stream::iter(next).map(|id| async move { Ok((id.clone(), self.document(&id).await?)) });
-            let level: Vec<_> = level.buffer_unordered(PARALLEL).try_collect::<Vec<_>>().await.map_err(|e: RegistryError| e)?;
+            let level: Vec<_> =
+                level.buffer_unordered(PARALLEL).try_collect::<Vec<_>>().await.map_err(|e: RegistryError| e)?;
             found.extend(level);
         }
     }

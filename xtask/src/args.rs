@@ -8,7 +8,7 @@ usage: cargo xtask COMMAND
   guests           build the example plugins (examples/plugins)
   demo [ARG...]    setup, guests, the stoa program; then `stoa demo` with the arguments
   test [FILTER...] every test, or those whose name contains a filter
-  ci               what a change must pass beside the tests
+  ci [PHASE...]    what a change must pass beside the tests, or the phases whose name contains a word
   fresh            write the files that are copies of others again
   bench build      what a clean build costs, by phase and by crate
 
@@ -30,7 +30,10 @@ pub(crate) enum Command {
         /// Parts of test names. None: all tests.
         filters: Vec<String>,
     },
-    Ci,
+    Ci {
+        /// Parts of phases' names. None: all phases.
+        only: Vec<String>,
+    },
     Fresh,
     BenchBuild,
 }
@@ -46,6 +49,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
     match name.as_str() {
         "demo" => return Ok(Command::Demo { passed_on: rest }),
         "test" => return test(rest),
+        "ci" => return Ok(Command::Ci { only: rest }),
         "bench" => return bench(&rest),
         _ => {}
     }
@@ -56,7 +60,6 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
         "help" | "--help" | "-h" => Ok(Command::Help),
         "setup" => Ok(Command::Setup),
         "guests" => Ok(Command::Guests),
-        "ci" => Ok(Command::Ci),
         "fresh" => Ok(Command::Fresh),
         _ => Err(format!("there is no command `{name}`")),
     }
@@ -113,7 +116,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_named() {
         assert_eq!(parsed("tset"), Err("there is no command `tset`".into()));
-        assert_eq!(parsed("ci now"), Err("`ci` takes no arguments, but got `now`".into()));
+        assert_eq!(parsed("fresh now"), Err("`fresh` takes no arguments, but got `now`".into()));
         assert_eq!(parsed("bench call"), Err("there is no bench `call`; the only one is `build`".into()));
         assert_eq!(parsed("bench"), Err("`bench` needs the name of a bench; the only one is `build`".into()));
         assert_eq!(parsed("bench build x"), Err("`bench` takes one name, but got `x` behind it".into()));

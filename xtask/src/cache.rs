@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(fs::read_dir(&dir).expect("read").count(), 0);
         fs::write(dir.join("whole"), "x").expect("written");
         let entry = turn.finish(&dir, "thing-1").expect("finished");
-        assert_eq!(cache.entries(), [entry.clone()]);
+        assert_eq!(cache.entries(), std::slice::from_ref(&entry));
         assert_eq!(fs::read_to_string(entry.join("whole")).expect("read"), "x");
         fs::remove_dir_all(cache.dir()).expect("removed");
     }

@@ -17,7 +17,7 @@ use crate::toolchain::{self, TARGET, Toolchain};
 pub(crate) fn build(toolchain: &Toolchain) -> Outcome {
     let plugins = place::plugins();
     let target = plugins.join("target");
-    forget_other_compilers(&target, &toolchain.identity())?;
+    toolchain.claim(&target)?;
     // First all sources, so that the flags can name the folders that they lie in.
     Tool::cargo().args(["fetch", "--quiet", "--locked"]).dir(&plugins).run()?;
     let build = Tool::cargo().args(["build", "--release", "--locked", "--target", TARGET]).dir(&plugins);
@@ -30,21 +30,6 @@ pub(crate) fn build(toolchain: &Toolchain) -> Outcome {
         eprintln!("guests: {}", inspect(&manifest)?);
     }
     Ok(())
-}
-
-/// Removes what another compiler made for the target. Cargo tells compilers apart by their version, so a
-/// private one made again would leave it with files that no longer fit.
-fn forget_other_compilers(target: &Path, identity: &str) -> Outcome {
-    let stamp = target.join("toolchain.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|made_by| made_by == identity) {
-        return Ok(());
-    }
-    let stale = target.join(TARGET);
-    if stale.exists() {
-        fs::remove_dir_all(&stale).map_err(|error| Failure::io("remove", &stale, &error))?;
-    }
-    fs::create_dir_all(target).map_err(|error| Failure::io("make", target, &error))?;
-    fs::write(&stamp, identity).map_err(|error| Failure::io("write", &stamp, &error))
 }
 
 /// The `plugin.toml` of each plugin in a folder, sorted.
@@ -112,24 +97,5 @@ mod tests {
             let file = format!("../target/{TARGET}/release/demo_{}.wasm", folder.to_string_lossy());
             assert_eq!(component_of(&text), Some(file.as_str()));
         }
-    }
-
-    #[test]
-    fn what_another_compiler_made_is_removed_and_what_this_one_made_stays() {
-        let target = std::env::temp_dir().join(format!("xtask-guests-{}", std::process::id()));
-        let made = target.join(TARGET).join("x.wasm");
-        let make = || {
-            fs::create_dir_all(made.parent().expect("a folder")).expect("made");
-            fs::write(&made, "x").expect("written");
-        };
-        make();
-        forget_other_compilers(&target, "one").expect("forgotten");
-        assert!(!made.exists(), "made by an unknown compiler");
-        make();
-        forget_other_compilers(&target, "one").expect("kept");
-        assert!(made.exists(), "made by this compiler");
-        forget_other_compilers(&target, "two").expect("forgotten");
-        assert!(!made.exists(), "made by another compiler");
-        fs::remove_dir_all(&target).expect("removed");
     }
 }

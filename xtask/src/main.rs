@@ -58,7 +58,7 @@ fn run(command: Command) -> Outcome<ExitCode> {
         Command::Guests => guests::build(&toolchain::ensure()?).map(|()| ExitCode::SUCCESS),
         Command::Demo { passed_on } => demo::run(&passed_on),
         Command::Test { filters } => suite::run(&filters),
-        Command::Ci => ci::run(),
+        Command::Ci { only } => ci::run(&only),
         Command::Fresh => fresh::write().map(|()| ExitCode::SUCCESS),
         Command::BenchBuild => bench::build(),
     }

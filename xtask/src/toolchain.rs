@@ -67,6 +67,13 @@ impl Toolchain {
         }
     }
 
+    /// Makes a target folder ready for it, by removing what another compiler made for the target. Cargo
+    /// tells compilers apart by their version, so a private one that was made again would leave it with
+    /// files that no longer fit.
+    pub(crate) fn claim(&self, target: &Path) -> Outcome {
+        claim_as(target, &self.identity())
+    }
+
     /// Makes a cargo command compile with it.
     pub(crate) fn apply(&self, tool: Tool) -> Outcome<Tool> {
         match self {
@@ -83,6 +90,19 @@ fn path_with_linkers() -> Outcome<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::join_paths(std::iter::once(linkers).chain(std::env::split_paths(&path)))
         .map_err(|error| Failure::new(format!("the linkers' folder can't stand in PATH: {error}")))
+}
+
+fn claim_as(target: &Path, identity: &str) -> Outcome {
+    let claim = target.join("toolchain.txt");
+    if fs::read_to_string(&claim).is_ok_and(|made_by| made_by == identity) {
+        return Ok(());
+    }
+    let stale = target.join(TARGET);
+    if stale.exists() {
+        fs::remove_dir_all(&stale).map_err(|error| Failure::io("remove", &stale, &error))?;
+    }
+    fs::create_dir_all(target).map_err(|error| Failure::io("make", target, &error))?;
+    fs::write(&claim, identity).map_err(|error| Failure::io("write", &claim, &error))
 }
 
 impl fmt::Display for Toolchain {
@@ -252,5 +272,24 @@ mod tests {
             private_only(Some("rustup")).expect_err("refused").to_string(),
             "STOA_WASM_TOOLCHAIN is `rustup`, but must be `auto` or `private`"
         );
+    }
+
+    #[test]
+    fn what_another_compiler_made_is_removed_and_what_this_one_made_stays() {
+        let target = std::env::temp_dir().join(format!("xtask-claim-{}", std::process::id()));
+        let made = target.join(TARGET).join("x.wasm");
+        let make = || {
+            fs::create_dir_all(made.parent().expect("a folder")).expect("made");
+            fs::write(&made, "x").expect("written");
+        };
+        make();
+        claim_as(&target, "one").expect("claimed");
+        assert!(!made.exists(), "made by an unknown compiler");
+        make();
+        claim_as(&target, "one").expect("claimed");
+        assert!(made.exists(), "made by this compiler");
+        claim_as(&target, "two").expect("claimed");
+        assert!(!made.exists(), "made by another compiler");
+        fs::remove_dir_all(&target).expect("removed");
     }
 }

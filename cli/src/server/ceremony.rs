@@ -7,7 +7,7 @@ use stoa_core::{
     event::OfflineRole,
     time::{DAY, Time},
     trust::{
-        BitLength, Bins, SecretKey,
+        Bins, BitLength, SecretKey,
         writer::{self, RootSigners, Signers, Terms},
     },
 };

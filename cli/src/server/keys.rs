@@ -68,7 +68,7 @@ pub(super) fn random() -> Result<Zeroizing<[u8; 32]>, Failure> {
 
 fn generate(folder: &Path, name: &str) -> Result<SecretKey, Failure> {
     let seed = random()?;
-    write_secret(&folder.join(format!("{name}.key")), hex(&seed).as_bytes())?;
+    write_secret(&folder.join(format!("{name}.key")), hex(&*seed).as_bytes())?;
     Ok(SecretKey::from_seed(*seed))
 }
 
@@ -89,10 +89,12 @@ pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 pub(super) fn read_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
     let shown = path.display();
     let text = Zeroizing::new(
-        std::fs::read_to_string(path).map_err(|e| Failure::new(format!("the secret `{shown}` can not be read: {e}")))?,
+        std::fs::read_to_string(path)
+            .map_err(|e| Failure::new(format!("the secret `{shown}` can not be read: {e}")))?,
     );
-    unhex(text.trim())
-        .ok_or_else(|| Failure::new(format!("the secret `{shown}` is damaged: it has 64 hexadecimal digits and no more")))
+    unhex(text.trim()).ok_or_else(|| {
+        Failure::new(format!("the secret `{shown}` is damaged: it has 64 hexadecimal digits and no more"))
+    })
 }
 
 fn load(path: &Path) -> Result<SecretKey, Failure> {

@@ -1,11 +1,11 @@
 //! Components from outside: what they import and export, and whether Stoa takes them at all.
 //!
 //! [`Inspection::of`] reads bytes that nobody vouches for. Cheap checks come first: size and first bytes, then a
-//! scan that counts, then the validator, then weights of types; only then is anything printed. Everything a
-//! component can reach passes through its top-level imports, so the list of those is complete.
+//! scan that counts, then the validator with weights of types as they appear, then the WIT, then function bodies.
+//! Everything a component can reach passes through its top-level imports, so the list of those is complete.
 
 use wasmparser::{
-    FuncValidatorAllocations, Parser, Payload, ValidPayload, Validator,
+    Parser, Payload, ValidPayload, Validator,
     component_types::{ComponentAnyTypeId, ComponentEntityType, ComponentItem},
     types::{Types, TypesRef},
 };
@@ -107,10 +107,12 @@ impl Inspection {
     pub fn of(bytes: &[u8], limits: &InspectLimits) -> Result<Self, InspectError> {
         check_start(bytes, limits)?;
         let counts = scan::scan(bytes, limits)?;
-        let seen = validate(bytes, limits)?;
+        let seen = read(bytes, limits)?;
         let (kind, imports, exports) = seen.externs(limits)?;
         let tracks = tracks(imports.iter().chain(&exports))?;
         let wit = wit::print(bytes, limits)?;
+        // Function bodies come last: they take nearly all of the time, and most refusals need none of it.
+        Validator::new_with_features(features()).validate_all(bytes)?;
         Ok(Self { kind, imports, exports, wit, name: seen.name, version: seen.version, tracks, counts })
     }
 
@@ -188,7 +190,7 @@ fn check_start(bytes: &[u8], limits: &InspectLimits) -> Result<(), InspectError>
     }
 }
 
-/// What validating leaves behind.
+/// What reading everything but function bodies leaves behind.
 struct Seen {
     types: Types,
     imports: Vec<String>,
@@ -197,28 +199,23 @@ struct Seen {
     version: Option<String>,
 }
 
-fn validate(bytes: &[u8], limits: &InspectLimits) -> Result<Seen, InspectError> {
+fn read(bytes: &[u8], limits: &InspectLimits) -> Result<Seen, InspectError> {
     let mut validator = Validator::new_with_features(features());
     let mut parser = Parser::new(0);
     parser.set_features(features());
     let mut scale = weigh::Scale::default();
-    let mut allocations = FuncValidatorAllocations::default();
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     let (mut name, mut version, mut types) = (None, None, None);
     let mut depth = 0;
     for payload in parser.parse_all(bytes) {
         let payload = payload?;
         match validator.payload(&payload)? {
-            ValidPayload::Func(function, body) => {
-                let mut validator = function.into_validator(allocations);
-                validator.validate(&body)?;
-                allocations = validator.into_allocations();
-            }
             ValidPayload::End(ended) => {
                 depth -= 1;
                 types = Some(ended);
             }
-            ValidPayload::Ok | ValidPayload::Parser(_) => {}
+            // Bodies are left to the end of the inspection.
+            ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::Func(..) => {}
         }
         match payload {
             Payload::Version { .. } => depth += 1,

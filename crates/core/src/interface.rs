@@ -114,7 +114,11 @@ text_type!(WitPackage);
 ///
 /// Ordered by package, interface, then version.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InterfaceName {
+pub struct InterfaceName(Box<Parts>);
+
+/// Boxed, because names travel in errors and sets, and a version alone is 40 bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Parts {
     package: WitPackage,
     interface: Box<str>,
     version: Option<semver::Version>,
@@ -123,36 +127,36 @@ pub struct InterfaceName {
 impl InterfaceName {
     /// The package that defines it, without its version.
     pub fn package(&self) -> &WitPackage {
-        &self.package
+        &self.0.package
     }
 
     /// The interface within its package.
     pub fn interface(&self) -> &str {
-        &self.interface
+        &self.0.interface
     }
 
     /// The version of its package, where one is named.
     pub fn version(&self) -> Option<&semver::Version> {
-        self.version.as_ref()
+        self.0.version.as_ref()
     }
 
     /// The semver-compatible track of its version: `1` for 1.2.0, `0.2` for 0.2.6, `0.0.3` for itself, and a
     /// whole version for a pre-release. Versions of one track stand in for each other.
     pub fn track(&self) -> Option<String> {
-        self.version.as_ref().map(wit_parser::PackageName::version_compat_track_string)
+        self.0.version.as_ref().map(wit_parser::PackageName::version_compat_track_string)
     }
 
     /// The same interface of no particular version.
     #[must_use]
     pub fn unversioned(&self) -> Self {
-        Self { version: None, ..self.clone() }
+        Self(Box::new(Parts { version: None, ..Parts::clone(&self.0) }))
     }
 }
 
 impl fmt::Display for InterfaceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.package, self.interface)?;
-        self.version.as_ref().map_or(Ok(()), |version| write!(f, "@{version}"))
+        write!(f, "{}/{}", self.0.package, self.0.interface)?;
+        self.0.version.as_ref().map_or(Ok(()), |version| write!(f, "@{version}"))
     }
 }
 
@@ -166,7 +170,7 @@ impl FromStr for InterfaceName {
         let (namespace, name) = package.split_once(':').ok_or_else(|| NameError::Interface(short(text)))?;
         let package = WitPackage { namespace: kebab(text, namespace, false)?, name: kebab(text, name, false)? };
         let version = version.map(|version| parse_version(text, version)).transpose()?;
-        Ok(Self { package, interface: kebab(text, interface, true)?, version })
+        Ok(Self(Box::new(Parts { package, interface: kebab(text, interface, true)?, version })))
     }
 }
 

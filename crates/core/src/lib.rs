@@ -4,6 +4,7 @@
 mod text;
 
 pub mod canonical;
+pub mod classify;
 pub mod component;
 pub mod digest;
 pub mod document;
@@ -12,9 +13,11 @@ pub mod id;
 pub mod index;
 pub mod interface;
 pub mod lock;
+pub mod manifest;
 pub mod offer;
 pub mod path;
 pub mod release;
+pub mod resolve;
 pub mod time;
 pub mod trust;
 pub mod version;

@@ -82,10 +82,9 @@ impl Offer {
             let same = known.is_none_or(|hash| hash == types);
             return if same { Ok(()) } else { Err(Unanswered::Types(name.clone())) };
         }
-        let wanted = Parts::of(name);
-        let same_base = |(name, _): &(&InterfaceName, _)| Parts::of(name).base == wanted.base;
-        let offered: Vec<_> = self.interfaces.iter().filter(same_base).map(|(name, _)| name.clone()).collect();
-        if offered.iter().any(|name| Parts::of(name).serves(&wanted)) {
+        let interface = name.unversioned();
+        let offered: Vec<_> = self.interfaces.keys().filter(|ours| ours.unversioned() == interface).cloned().collect();
+        if offered.iter().any(|ours| serves(ours, name)) {
             return Ok(());
         }
         Err(Unanswered::Version(offered))
@@ -93,10 +92,9 @@ impl Offer {
 
     /// Whether the conventions of this program answer an import of `name`.
     pub(crate) fn answers_convention(name: &InterfaceName) -> bool {
-        let wanted = Parts::of(name);
         let (package, version) = CONVENTION.split_once('@').unwrap_or((CONVENTION, ""));
-        let ours = Parts { base: wanted.base.clone(), version: version.parse().ok() };
-        wanted.package() == package && ours.serves(&wanted)
+        let ours = format!("{package}/{}@{version}", name.interface()).parse();
+        ours.is_ok_and(|ours| serves(&ours, name))
     }
 }
 
@@ -110,51 +108,11 @@ pub enum Unanswered {
     Version(Vec<InterfaceName>),
 }
 
-/// The parts of an interface name: `acme:web/kv` and, where it has one, the version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Parts {
-    /// Package and interface, without the version.
-    pub(crate) base: String,
-    /// The version of the package.
-    pub(crate) version: Option<semver::Version>,
-}
-
-impl Parts {
-    pub(crate) fn of(name: &InterfaceName) -> Self {
-        let text = name.to_string();
-        if let Some((base, version)) = text.rsplit_once('@')
-            && let Ok(version) = version.parse()
-        {
-            return Self { base: base.to_owned(), version: Some(version) };
-        }
-        Self { base: text, version: None }
-    }
-
-    /// The WIT package: `acme:web`.
-    pub(crate) fn package(&self) -> &str {
-        self.base.split('/').next().unwrap_or(&self.base)
-    }
-
-    /// Whether an export or offer of this name answers an import of `wanted`: the same interface in the same or a
-    /// higher version that the component model calls compatible.
-    pub(crate) fn serves(&self, wanted: &Self) -> bool {
-        self.base == wanted.base
-            && match (&self.version, &wanted.version) {
-                (Some(ours), Some(theirs)) => ours == theirs || (compatible(ours, theirs) && ours > theirs),
-                (ours, theirs) => ours == theirs,
-            }
-    }
-}
-
-/// The rule of the component model and of the engine's linker: the first part of the version that is not zero is
-/// equal. Pre-releases are compatible with nothing but themselves.
-fn compatible(a: &semver::Version, b: &semver::Version) -> bool {
-    let track = |v: &semver::Version| match (v.major, v.minor) {
-        (0, 0) => (0, 0, v.patch),
-        (0, minor) => (0, minor, 0),
-        (major, _) => (major, 0, 0),
-    };
-    a.pre.is_empty() && b.pre.is_empty() && track(a) == track(b)
+/// Whether an export or offer called `ours` answers an import of `wanted`: the same interface in the same or a higher
+/// version of one track, which is what the component model and the engine's linker call compatible.
+pub(crate) fn serves(ours: &InterfaceName, wanted: &InterfaceName) -> bool {
+    let higher = || ours.version() > wanted.version() && ours.track() == wanted.track();
+    ours.unversioned() == wanted.unversioned() && (ours.version() == wanted.version() || higher())
 }
 
 #[cfg(test)]
@@ -212,6 +170,7 @@ mod tests {
         assert!(Offer::answers_convention(&name("stoa:plugin/log@0.1.0")));
         assert!(!Offer::answers_convention(&name("stoa:plugin/log@0.1.1")));
         assert!(!Offer::answers_convention(&name("stoa:other/log@0.1.0")));
+        assert!(crate::interface::STOA_PLUGIN_WIT.contains(&format!("\npackage {CONVENTION};\n")));
     }
 
     #[test]

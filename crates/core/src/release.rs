@@ -12,6 +12,10 @@ use crate::{
     version::{Version, VersionReq},
 };
 
+mod assemble;
+
+pub use assemble::ReleaseBlobs;
+
 /// A component is at most this long (128 MiB): an embedded Python or JavaScript runtime takes 12 to 18 MB.
 pub const MAX_ARTIFACT_BYTES: u64 = 128 * 1024 * 1024;
 /// A readme is at most this long (256 KiB).

@@ -34,6 +34,8 @@ mod hashes;
 mod json;
 mod key;
 mod metadata;
+mod root;
+mod snapshot;
 mod targets;
 pub mod writer;
 
@@ -46,5 +48,7 @@ pub use error::TrustError;
 pub use file::{TrustFile, quote};
 pub use hashes::Hashes;
 pub use key::{KeyId, KeyIdError, PublicKey, SecretKey, Signature};
-pub use metadata::{Head, MetaFile, RoleKeys, Root, Snapshot, Timestamp, TopRole};
+pub use metadata::MetaFile;
+pub use root::{RoleKeys, Root, TopRole};
+pub use snapshot::{Head, Snapshot, Timestamp};
 pub use targets::{TargetFile, Targets};

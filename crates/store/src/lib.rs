@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod blobs;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod exclusive;
 pub mod folder;
 pub mod ledger;

@@ -153,7 +153,11 @@ fn commit(connection: &mut Connection, transaction: &Transaction, now: Time) -> 
         Some(_) => read_head(&database)?,
         None => HeadItem { head: Head::none(), revision: 0 },
     };
-    let plan = Plan::of(transaction, &head, now)?;
+    let plan = match Plan::of(transaction, &head, now) {
+        Ok(plan) => plan,
+        Err(refused @ LedgerError::Event(_)) => return replay(&database, transaction, now)?.ok_or(refused),
+        Err(refused) => return Err(refused),
+    };
     let judge = |write: &crate::ledger::Write| {
         let item = rows::get(&database, &write.key)?.filter(|item| item.alive(now));
         let found = item.map(|item| item.revision);
@@ -161,9 +165,10 @@ fn commit(connection: &mut Connection, transaction: &Transaction, now: Time) -> 
     };
     let verdicts: Vec<Verdict> = plan.writes().iter().map(judge).collect::<Result<_, LedgerError>>()?;
     if verdicts.iter().any(|verdict| *verdict != Verdict::Holds) {
+        let again = || LedgerError::corrupt("the ledger", "an item changed within a transaction");
         return match plan.judge(&verdicts)? {
-            Next::Replay => replay(&database, transaction, &plan),
-            Next::Again => Err(LedgerError::corrupt("the head", "it changed within a transaction")),
+            Next::Replay => replay(&database, transaction, now)?.ok_or_else(again),
+            Next::Again => Err(again()),
         };
     }
     for write in plan.writes() {
@@ -174,17 +179,19 @@ fn commit(connection: &mut Connection, transaction: &Transaction, now: Time) -> 
     Ok(Committed { event: plan.into_event(), replayed: false })
 }
 
-fn replay(connection: &Connection, transaction: &Transaction, plan: &Plan) -> Result<Committed, LedgerError> {
-    let there = |key: &ItemKey| -> Result<Item, LedgerError> {
-        let item = rows::get(connection, key)?;
-        item.ok_or_else(|| LedgerError::corrupt(key.to_string(), "it is not there"))
+/// The answer that was kept for the operation; `None` where there is none.
+fn replay(connection: &Connection, transaction: &Transaction, now: Time) -> Result<Option<Committed>, LedgerError> {
+    let kept = rows::get(connection, &plan::operation_key(&transaction.operation))?;
+    let Some(kept) = kept.filter(|item| item.alive(now)) else {
+        return Ok(None);
     };
-    let seq = plan.answered(&there(&plan::operation_key(&transaction.operation))?)?;
-    let event = seq.map(|seq| {
+    let event = plan::answered(transaction, &kept)?.map(|seq| {
         let key = plan::event_key(seq);
-        plan::read_event(&key, &there(&key)?)
+        let item = rows::get(connection, &key)?;
+        let item = item.ok_or_else(|| LedgerError::corrupt(key.to_string(), "it is not there"))?;
+        plan::read_event(&key, &item)
     });
-    Ok(Committed { event: event.transpose()?, replayed: true })
+    Ok(Some(Committed { event: event.transpose()?, replayed: true }))
 }
 
 #[async_trait]

@@ -86,10 +86,7 @@ impl Capabilities {
     }
 
     pub(crate) fn lines(&self) -> Vec<Line> {
-        self.0
-            .iter()
-            .map(|power| Line { title: power.title(), words: power.words(), weight: power.weight() })
-            .collect()
+        self.0.iter().map(|power| Line { title: power.title(), words: power.words(), weight: power.weight() }).collect()
     }
 }
 
@@ -151,7 +148,9 @@ impl Power {
     fn words(&self) -> String {
         match self {
             Self::Files => "Reads or writes files, in folders that the host opens for it. None by default.",
-            Self::Network => "Opens or accepts network connections, to addresses that the host allows. None by default.",
+            Self::Network => {
+                "Opens or accepts network connections, to addresses that the host allows. None by default."
+            }
             Self::Http => "Makes or answers HTTP requests, with hosts that the policy names. None by default.",
             Self::Host(_) => "A service of the host program. It runs only in hosts that offer it.",
             Self::Environment => "Reads arguments and environment variables that the host passes. None by default.",

@@ -81,6 +81,12 @@ pub(crate) fn date(time: &str) -> String {
     }
 }
 
+/// An address that may break after each `/`, so that it needs not break within words.
+pub(crate) fn breakable(address: &str) -> Value {
+    let parts: Vec<String> = address.split_inclusive('/').map(|part| Escaped(part).to_string()).collect();
+    Value::from_safe_string(parts.join("<wbr>"))
+}
+
 /// `1 plugin`, `2 plugins`.
 pub(crate) fn count(n: u64, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
@@ -95,7 +101,10 @@ mod tests {
         let shown = [0, 999, 1000, 44_123, 99_960, 99_950, 100_499, 999_949, 999_999, 12_000_000, 128 << 20].map(size);
         assert_eq!(
             shown,
-            ["0 B", "999 B", "1.0 KB", "44.1 KB", "100 KB", "100 KB", "101 KB", "1000 KB", "1.0 MB", "12.0 MB", "134 MB"]
+            [
+                "0 B", "999 B", "1.0 KB", "44.1 KB", "100 KB", "100 KB", "101 KB", "1000 KB", "1.0 MB", "12.0 MB",
+                "134 MB"
+            ]
         );
     }
 

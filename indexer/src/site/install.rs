@@ -3,17 +3,22 @@
 use serde::Serialize;
 use stoa_core::{id::PluginId, version::Version};
 
-use super::SiteConfig;
+use super::{
+    SiteConfig,
+    format::{Escaped, Html},
+};
 
 /// What to type or paste to use a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Install {
     /// The requirement that asks for what is compatible with a version.
     pub(crate) requirement: String,
-    /// The shell line, one line. `None` for what can not be run.
-    pub(crate) run: Option<String>,
+    /// The shell line, one line, its option marked as one that must not break. `None` for what can not be run.
+    pub(crate) run: Option<Html>,
     /// The part of a host's `plugins.toml`.
     pub(crate) host: String,
+    /// The same without the registry: for a host that has one.
+    pub(crate) entry: String,
     /// The part of another plugin's `plugin.toml`.
     pub(crate) dependency: String,
 }
@@ -21,7 +26,9 @@ pub(crate) struct Install {
 impl Install {
     pub(crate) fn of(config: &SiteConfig, id: &PluginId, version: &Version, call: Option<&str>) -> Self {
         let requirement = compatible(version);
-        let run = call.and_then(quoted).map(|call| format!("stoa run {} --invoke {call}", target(id, &requirement)));
+        let run = call.filter(|call| !call.is_empty()).and_then(quoted).map(|call| {
+            Html(format!("stoa run {id}@{} <span>--invoke</span> {}", Escaped(&requirement), Escaped(&call)))
+        });
         let entry = format!("\"{id}\" = \"{requirement}\"");
         let mut host = String::new();
         if let Some(url) = &config.url {
@@ -31,8 +38,10 @@ impl Install {
             }
             host.push('\n');
         }
-        host.push_str(&format!("[plugins]\n{entry}"));
-        Self { requirement, run, host, dependency: format!("[dependencies]\n{entry}") }
+        let dependency = format!("[dependencies]\n{entry}");
+        let entry = format!("[plugins]\n{entry}");
+        host.push_str(&entry);
+        Self { requirement, run, host, entry, dependency }
     }
 }
 
@@ -45,10 +54,6 @@ fn compatible(version: &Version) -> String {
         (0, minor) => format!("^0.{minor}"),
         (major, _) => format!("^{major}"),
     }
-}
-
-fn target(id: &PluginId, requirement: &str) -> String {
-    format!("{id}@{requirement}")
 }
 
 /// `call` as one word of a POSIX shell; `None` where it has characters that a terminal would act on or that

@@ -11,6 +11,7 @@ use stoa_core::{
 use super::{
     Readme, SiteConfig,
     capability::{Capabilities, Line, Weight},
+    example::example_call,
     format::{self, Html},
     install::Install,
     view::{Card, DependencyRow, Dependent, FrontPage, PluginPage, VersionRow},
@@ -56,11 +57,13 @@ impl<'v> Front<'v> {
     pub(crate) fn of(config: &SiteConfig, page: &'v FrontPage) -> Self {
         let mut cards: Vec<&Card> = page.cards.iter().collect();
         cards.sort_by(|a, b| (b.seq, &a.id).cmp(&(a.seq, &b.id)));
-        let newest = if cards.len() > FEW { cards.iter().take(NEWEST).map(|card| CardView::of(card)).collect() } else { vec![] };
+        let newest =
+            if cards.len() > FEW { cards.iter().take(NEWEST).map(|card| CardView::of(card)).collect() } else { vec![] };
         cards.sort_by(|a, b| a.id.cmp(&b.id));
-        let example = page.featured.as_ref().map(|featured| {
-            (&featured.id, Install::of(config, &featured.id, &featured.version, Some(&featured.call)))
-        });
+        let example = page
+            .featured
+            .as_ref()
+            .map(|featured| (&featured.id, Install::of(config, &featured.id, &featured.version, Some(&featured.call))));
         Self {
             seq: page.seq,
             updated: page.updated.map(|time| time.to_string()),
@@ -114,11 +117,15 @@ pub(crate) struct Plugin<'v> {
     exports: Vec<ExportView<'v>>,
     imports: Vec<ImportView<'v>>,
     wit: Option<Html>,
+    /// Whether no part of the WIT is shown before the whole.
+    wit_is_open: bool,
     tracks: &'v [String],
     hint: Option<Hint>,
     sentence: &'static str,
     capabilities: Vec<Line>,
     reasons: Vec<(&'v str, &'v str)>,
+    /// Whether to speak of calls between plugins at all.
+    calls: bool,
     dependencies: Vec<DependencyView<'v>>,
     dependents: Vec<&'v Dependent>,
     shown: Option<VersionView<'v>>,
@@ -189,12 +196,14 @@ impl<'v> Plugin<'v> {
             install: Install::of(config, &page.id, &page.version, call(page).as_deref()),
             imports: page.imports.iter().map(ImportView::of).collect(),
             wit: page.wit.as_deref().map(wit::highlight),
+            wit_is_open: exports.iter().all(|export| export.wit.is_none()),
             exports,
             tracks: &page.tracks,
             hint: hint(page.kind, &capabilities),
             sentence: capabilities.sentence(),
             capabilities: capabilities.lines(),
             reasons: page.reasons.iter().map(|(name, reason)| (name.as_str(), reason.as_str())).collect(),
+            calls: page.kind == Kind::Plugin || !(page.dependencies.is_empty() && page.dependents.is_empty()),
             dependencies: sorted(&page.dependencies, |row| &row.id).into_iter().map(DependencyView::of).collect(),
             dependents: sorted(&page.dependents, |row| &row.id),
             shown: page.versions.iter().find(|row| row.version == page.version).map(|row| VersionView::of(row, page)),
@@ -230,16 +239,12 @@ fn link(url: &str) -> Option<(&str, &str)> {
     plain.then(|| (url, text.trim_end_matches('/')))
 }
 
-/// The author's example, else a call of the first exported function.
+/// The example given, else one made up.
 fn call(page: &PluginPage) -> Option<String> {
     if page.kind == Kind::Interface {
         return None;
     }
-    page.call.clone().or_else(|| {
-        let wit = page.wit.as_deref()?;
-        let blocks = page.exports.iter().filter_map(|export| wit::interface(wit, &export.name.to_string()));
-        blocks.into_iter().find_map(|block| wit::first_function(&block).map(|name| format!("{name}(…)")))
-    })
+    page.call.clone().or_else(|| example_call(page.wit.as_deref()?, &page.exports))
 }
 
 fn notice(page: &PluginPage) -> Option<Notice> {

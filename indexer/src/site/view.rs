@@ -36,7 +36,8 @@ pub struct Featured {
     pub id: PluginId,
     /// Its newest version: the example asks for what is compatible with it.
     pub version: Version,
-    /// A call in WAVE, such as `render("# Hi")`.
+    /// A call in WAVE, such as `render("# Hi")`, for instance from [`example_call`](super::example_call).
+    /// Empty where there is none: then the example only loads the plugin.
     pub call: String,
 }
 
@@ -88,8 +89,8 @@ pub struct PluginPage {
     pub readme: Option<Readme>,
     /// The WIT text that the component carries, as printed; `None` where its blob was purged.
     pub wit: Option<String>,
-    /// A call in WAVE for the install line, such as `render("# Hi")`. `None` makes one up from the first
-    /// exported function, with `…` in place of arguments.
+    /// A call in WAVE for the install line, such as `render("# Hi")`. `None` makes one up from the WIT
+    /// ([`example_call`](super::example_call)).
     pub call: Option<String>,
     /// The interfaces exported.
     pub exports: Vec<Export>,

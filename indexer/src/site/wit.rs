@@ -3,12 +3,51 @@
 use super::format::{Escaped, Html};
 
 const KEYWORDS: &[&str] = &[
-    "package", "interface", "world", "func", "import", "export", "use", "type", "record", "variant", "enum", "flags",
-    "resource", "static", "constructor", "async", "include", "with", "as", "from",
+    "package",
+    "interface",
+    "world",
+    "func",
+    "import",
+    "export",
+    "use",
+    "type",
+    "record",
+    "variant",
+    "enum",
+    "flags",
+    "resource",
+    "static",
+    "constructor",
+    "async",
+    "include",
+    "with",
+    "as",
+    "from",
 ];
 const TYPES: &[&str] = &[
-    "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "f32", "f64", "bool", "char", "string", "list", "option",
-    "result", "tuple", "borrow", "own", "future", "stream", "error-context", "self",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "s8",
+    "s16",
+    "s32",
+    "s64",
+    "f32",
+    "f64",
+    "bool",
+    "char",
+    "string",
+    "list",
+    "option",
+    "result",
+    "tuple",
+    "borrow",
+    "own",
+    "future",
+    "stream",
+    "error-context",
+    "self",
 ];
 /// WIT beyond this is shown without marks (64 KiB): a page stays light.
 const MAX_MARKED_BYTES: usize = 64 * 1024;
@@ -126,13 +165,48 @@ fn dedent(block: &str) -> String {
     lines.join("\n")
 }
 
-/// The name of the first function in an interface block, for an example call.
-pub(crate) fn first_function(block: &str) -> Option<&str> {
-    let all: Vec<_> = tokens(block).collect();
-    all.iter()
-        .enumerate()
-        .find(|(at, (token, _))| *token == Token::Word && names_function(&all[at + 1..]))
-        .map(|(_, (_, name))| name.trim_start_matches('%'))
+/// The functions of an interface block that can be called without a resource: each with its parameters' types,
+/// as written and without spaces.
+pub(crate) fn functions(block: &str) -> Vec<(&str, Vec<String>)> {
+    let all: Vec<_> = tokens(block).filter(|(token, _)| !matches!(token, Token::Space | Token::Comment)).collect();
+    let mut depth = 0_usize;
+    let mut found = Vec::new();
+    for (at, (token, piece)) in all.iter().enumerate() {
+        match (token, *piece) {
+            (Token::Other, "{") => depth += 1,
+            (Token::Other, "}") => depth = depth.saturating_sub(1),
+            // Deeper than the interface itself lie the methods of a resource.
+            (Token::Word, name) if depth == 1 && names_function(&all[at + 1..]) => {
+                found.push((name.trim_start_matches('%'), parameters(&all[at + 1..])));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The types between the first `(` of `after` and its `)`.
+fn parameters(after: &[(Token, &str)]) -> Vec<String> {
+    let (mut depth, mut types, mut current) = (0_usize, Vec::new(), None::<String>);
+    for (_, piece) in after.iter().skip_while(|(_, piece)| *piece != "(").skip(1) {
+        match *piece {
+            ")" => break,
+            "," if depth == 0 => types.extend(current.take()),
+            ":" if depth == 0 && current.is_none() => current = Some(String::new()),
+            piece => {
+                match piece {
+                    "<" => depth += 1,
+                    ">" => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                if let Some(text) = &mut current {
+                    text.push_str(piece);
+                }
+            }
+        }
+    }
+    types.extend(current);
+    types
 }
 
 #[cfg(test)]
@@ -156,7 +230,14 @@ mod tests {
         assert_eq!(interface(WIT, "demo:markdown/none@1.0.0"), None);
         assert_eq!(interface(WIT, "demo:markdown/render@2.0.0"), None);
         assert_eq!(interface("package a:b {", "a:b/c"), None);
-        assert_eq!(first_function("interface x { a: u8, %list: func() }"), Some("list"));
+    }
+
+    #[test]
+    fn functions_come_with_the_types_of_their_parameters() {
+        let block = "interface x { record r { a: u8 } resource b { get: func() } %list: func(); \
+            put: async func(key: string, pairs: list<tuple<u8, string>>, /* why */ how: option<r>) -> result<_, string>; }";
+        let types = ["string", "list<tuple<u8,string>>", "option<r>"].map(String::from).to_vec();
+        assert_eq!(functions(block), [("list", vec![]), ("put", types)]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use stoa_indexer::site::{
 /// 2026-03-02T09:30:00Z: when the first event of the fixtures happened.
 const FIRST: i64 = 1_772_443_800;
 
-pub fn site() -> Site {
+pub(crate) fn site() -> Site {
     Site::new(SiteConfig {
         name: "Stoa".into(),
         base: "/".into(),
@@ -27,11 +27,11 @@ pub fn site() -> Site {
     })
 }
 
-pub fn id(text: &str) -> PluginId {
+pub(crate) fn id(text: &str) -> PluginId {
     text.parse().expect("an id")
 }
 
-pub fn day(n: i64) -> Time {
+pub(crate) fn day(n: i64) -> Time {
     Time::from_unix(FIRST + n * DAY)
 }
 
@@ -43,7 +43,7 @@ fn export(name: &str) -> Export {
     Export { name: name.parse().expect("an interface"), types: "1f9ce03b77a4d250".parse().expect("a hash") }
 }
 
-pub fn row(version: &str, day_of: i64, seq: u64, size: u64) -> VersionRow {
+pub(crate) fn row(version: &str, day_of: i64, seq: u64, size: u64) -> VersionRow {
     VersionRow {
         version: version.parse().expect("a version"),
         published_at: day(day_of),
@@ -93,13 +93,12 @@ fn dependent(name: &str, version: &str, requirement: &str) -> Dependent {
 }
 
 /// A pure function with a readme, four versions and two dependents.
-pub fn markdown() -> PluginPage {
+pub(crate) fn markdown() -> PluginPage {
     PluginPage {
         keywords: ["markdown", "commonmark", "html"].map(String::from).into(),
         categories: vec!["text".into()],
         readme: Some(Readme::from_markdown(include_str!("fixture/markdown.md"))),
         wit: Some(include_str!("fixture/markdown.wit").into()),
-        call: Some("render(\"# Hi\")".into()),
         exports: vec![export("demo:markdown/render@1.0.0")],
         imports: vec![import("stoa:plugin/types@0.1.0", Provider::Convention)],
         dependents: vec![dependent("demo:site", "0.3.1", "^1"), dependent("acme:blog-engine", "2.0.4", ">=1.2, <2")],
@@ -115,7 +114,7 @@ pub fn markdown() -> PluginPage {
 }
 
 /// A pure function that says little of itself: no readme, no WIT, one version.
-pub fn slugify() -> PluginPage {
+pub(crate) fn slugify() -> PluginPage {
     PluginPage {
         keywords: vec!["text".into(), "url".into()],
         exports: vec![export("demo:slugify/slug@1.0.0")],
@@ -126,7 +125,7 @@ pub fn slugify() -> PluginPage {
 }
 
 /// A plugin that calls others.
-pub fn demo_site() -> PluginPage {
+pub(crate) fn demo_site() -> PluginPage {
     let mut markdown = dependency("demo:markdown", "^1");
     markdown.dependency.on_failure = OnFailure::Trap;
     let mut fonts = dependency("acme:font-subset", "~0.4.2");
@@ -149,15 +148,29 @@ pub fn demo_site() -> PluginPage {
 }
 
 /// A plugin that reaches outside, with every version yanked, a long past, and the longest names the grammar has.
-pub fn heavy() -> PluginPage {
-    let long = format!("{}:{}", "quite-long-namespace-".repeat(3) + "x", "an-even-longer-plugin-name-".repeat(2) + "extra-word");
-    let mut versions: Vec<VersionRow> =
-        (0..14).map(|minor| row(&format!("0.{minor}.0"), minor * 5, 20 + minor as u64 * 3, 8_400_000 + minor as u64 * 91_000)).collect();
-    versions = versions.into_iter().map(|row| yanked(row, "Leaked the cache key of one tenant to another. Update to nothing: the project has ended.", 90)).collect();
+pub(crate) fn heavy() -> PluginPage {
+    let long = format!(
+        "{}:{}",
+        "quite-long-namespace-".repeat(3) + "x",
+        "an-even-longer-plugin-name-".repeat(2) + "extra-word"
+    );
+    let mut versions: Vec<VersionRow> = (0..14)
+        .map(|minor| row(&format!("0.{minor}.0"), minor * 5, 20 + minor as u64 * 3, 8_400_000 + minor as u64 * 91_000))
+        .collect();
+    versions = versions
+        .into_iter()
+        .map(|row| {
+            yanked(row, "Leaked the cache key of one tenant to another. Update to nothing: the project has ended.", 90)
+        })
+        .collect();
     PluginPage {
         license: "GPL-3.0-or-later WITH Classpath-exception-2.0".into(),
-        repository: Some("https://code.example/a-rather-long-organisation-name/an-even-longer-repository-name-without-end".into()),
-        keywords: ["cache", "http", "proxy", "multi-tenant", "object-storage", "a-keyword-of-great-length"].map(String::from).into(),
+        repository: Some(
+            "https://code.example/a-rather-long-organisation-name/an-even-longer-repository-name-without-end".into(),
+        ),
+        keywords: ["cache", "http", "proxy", "multi-tenant", "object-storage", "a-keyword-of-great-length"]
+            .map(String::from)
+            .into(),
         categories: vec!["network".into(), "storage".into()],
         readme: Some(Readme::from_markdown(include_str!("fixture/heavy.md"))),
         exports: vec![export("quite-long-namespace:an-even-longer-package-name/an-interface-with-a-long-name@0.13.0")],
@@ -176,12 +189,16 @@ pub fn heavy() -> PluginPage {
             ("http.outgoing".into(), "Fetches what is not in the cache yet.".into()),
         ]),
         versions,
-        ..plugin(&long, "0.13.0", "A caching proxy for object storage that keeps hot objects in memory, warm ones on disk, and asks upstream for the rest; with per-tenant budgets, negative caching and request coalescing.")
+        ..plugin(
+            &long,
+            "0.13.0",
+            "A caching proxy for object storage that keeps hot objects in memory, warm ones on disk, and asks upstream for the rest; with per-tenant budgets, negative caching and request coalescing.",
+        )
     }
 }
 
 /// WIT that hosts offer; nothing runs of it.
-pub fn interface() -> PluginPage {
+pub(crate) fn interface() -> PluginPage {
     PluginPage {
         kind: Kind::Interface,
         license: "Apache-2.0".into(),
@@ -195,7 +212,7 @@ pub fn interface() -> PluginPage {
 }
 
 /// A page whose every free text tries to break out.
-pub fn hostile() -> PluginPage {
+pub(crate) fn hostile() -> PluginPage {
     let text = "\"><script>alert('x')</script><img src=x onerror=alert(1)> ]]> {{ site }} \u{202e}";
     let mut optional = dependency("demo:slugify", "^1");
     optional.dependency.for_interfaces = vec![text.into()];
@@ -207,8 +224,8 @@ pub fn hostile() -> PluginPage {
         readme: Some(Readme::from_markdown(text)),
         wit: Some(format!("interface x {{ {text} }}")),
         call: Some(text.into()),
-        exports: vec![export(text)],
-        imports: vec![import(text, Provider::Host)],
+        exports: vec![export("evil:plugin/x")],
+        imports: vec![import("evil:host/x", Provider::Host)],
         tracks: vec![text.into()],
         reasons: BTreeMap::from([(text.into(), text.into())]),
         dependencies: vec![optional],
@@ -219,7 +236,7 @@ pub fn hostile() -> PluginPage {
 }
 
 /// The page's card, as the indexer would make it.
-pub fn card(page: &PluginPage) -> Card {
+pub(crate) fn card(page: &PluginPage) -> Card {
     let shown = page.versions.iter().find(|row| row.version == page.version).expect("a shown version");
     Card {
         id: page.id.clone(),
@@ -235,7 +252,7 @@ pub fn card(page: &PluginPage) -> Card {
     }
 }
 
-pub fn front(cards: Vec<Card>) -> FrontPage {
+pub(crate) fn front(cards: Vec<Card>) -> FrontPage {
     let featured = cards.iter().find(|card| card.id == id("demo:markdown")).map(|card| Featured {
         id: card.id.clone(),
         version: card.version.clone(),
@@ -246,12 +263,12 @@ pub fn front(cards: Vec<Card>) -> FrontPage {
 }
 
 /// Every page of the small registry.
-pub fn pages() -> Vec<PluginPage> {
+pub(crate) fn pages() -> Vec<PluginPage> {
     vec![markdown(), slugify(), demo_site(), interface(), heavy()]
 }
 
 /// `n` cards: the small registry's first, then made up.
-pub fn many(n: usize) -> Vec<Card> {
+pub(crate) fn many(n: usize) -> Vec<Card> {
     const WHAT: [(&str, &str, &str); 8] = [
         ("resize", "Resizes and crops images without a copy.", "wasi:filesystem/types@0.2.6"),
         ("csv-to-json", "Reads CSV of any dialect and writes JSON, row by row.", ""),

@@ -81,7 +81,10 @@ fn the_newest_lead_where_there_are_many() {
         let html = site.front(&fixture::front(fixture::many(n))).expect("a page");
         (html.contains("id=\"newest\""), html.matches("<li class=\"card\">").count())
     };
-    assert_eq!([0, 1, 3, 9, 10, 500].map(heads), [(false, 0), (false, 1), (false, 3), (false, 9), (true, 16), (true, 506)]);
+    assert_eq!(
+        [0, 1, 3, 9, 10, 500].map(heads),
+        [(false, 0), (false, 1), (false, 3), (false, 9), (true, 16), (true, 506)]
+    );
 }
 
 #[test]
@@ -125,13 +128,15 @@ fn every_link_within_the_site_leads_somewhere() {
                 continue;
             };
             let inside = inside.split('?').next().unwrap_or("");
-            let file = if inside.is_empty() || inside.ends_with('/') { format!("{inside}index.html") } else { inside.into() };
+            let file =
+                if inside.is_empty() || inside.ends_with('/') { format!("{inside}index.html") } else { inside.into() };
             let file: PublicPath = file.parse().unwrap_or_else(|e| panic!("{path} links to {href}: {e}"));
             if matches!(file, PublicPath::Artifact(_) | PublicPath::Timestamp | PublicPath::WellKnown) {
                 continue;
             }
             // The fixtures name one dependent that they have no page for.
-            let known = files.get(&file).or_else(|| files.get(&PublicPath::Front).filter(|_| href.contains("blog-engine")));
+            let known =
+                files.get(&file).or_else(|| files.get(&PublicPath::Front).filter(|_| href.contains("blog-engine")));
             let found = known.unwrap_or_else(|| panic!("{path} links to {href}, which is no file"));
             check_fragment(path, std::str::from_utf8(found).unwrap_or(""), fragment);
         }
@@ -184,9 +189,34 @@ fn assets_are_small_and_named_by_their_bytes() {
     }
 }
 
+/// HTML that is safe comes from Rust as such; a template that vouches for text would undo the escaping.
+#[test]
+fn no_template_vouches_for_text() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../site-templates");
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).expect("the templates") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "html") {
+            let text = fs::read_to_string(&path).expect("a template");
+            assert!(!text.contains("safe") && !text.contains("autoescape"), "{}", path.display());
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 6);
+}
+
+#[test]
+fn a_featured_plugin_without_a_call_is_only_loaded() {
+    let mut page = fixture::front(fixture::pages().iter().map(fixture::card).collect());
+    page.featured.as_mut().expect("a featured plugin").call = String::new();
+    let html = fixture::site().front(&page).expect("a page");
+    assert!(!html.contains("stoa run") && html.contains("&quot;demo:markdown&quot; = &quot;^1&quot;"), "{html}");
+}
+
 #[test]
 fn a_registry_in_a_folder_of_another_site_links_into_that_folder() {
-    let config = SiteConfig { name: "A <b> & \"c\"".into(), base: "/shop/plugins".into(), url: None, api: None, root: None };
+    let config =
+        SiteConfig { name: "A <b> & \"c\"".into(), base: "/shop/plugins".into(), url: None, api: None, root: None };
     let html = Site::new(config).plugin(&fixture::markdown()).expect("a page");
     let outside: Vec<&str> = values(&html, "href")
         .into_iter()

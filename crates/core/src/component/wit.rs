@@ -9,7 +9,8 @@ use super::{InspectError, InspectLimits};
 /// Prints the imports and exports of a component that the validator let through.
 ///
 /// The decoder is made for components that toolchains write: on others, valid but strange, some of its assertions
-/// fail. It shares nothing with its caller, so a panic in it is an answer like any other: no WIT.
+/// fail. It shares nothing with its caller, so a panic in it is an answer like any other: no WIT. Where panics abort
+/// (WebAssembly), it ends the program, so a browser should inspect only what a registry accepted.
 pub(super) fn print(bytes: &[u8], limits: &InspectLimits) -> Result<String, InspectError> {
     let max = usize::try_from(limits.wit_bytes).unwrap_or(usize::MAX);
     let text = catch_unwind(AssertUnwindSafe(|| text(bytes, max)));

@@ -93,7 +93,7 @@ fn the_decision_digest_ignores_order_and_sees_every_grant() {
 
 fn locks() -> impl Strategy<Value = Lock> {
     let digest = any::<[u8; 32]>().prop_map(Digest::from_bytes);
-    let id = || "[a-z][a-z0-9]{0,6}x:[a-z][a-z0-9]{0,6}x".prop_map(|text| text.parse::<PluginId>().expect("an id"));
+    let id = || "[a-z][a-z0-9]{0,6}zz:[a-z][a-z0-9]{0,6}zz".prop_map(|text| text.parse::<PluginId>().expect("an id"));
     let version = || {
         (0u64..20, 0u64..20, any::<bool>())
             .prop_map(|(a, b, pre)| format!("{a}.{b}.0{}", if pre { "-rc.1" } else { "" }).parse().expect("a version"))

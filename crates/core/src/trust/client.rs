@@ -19,7 +19,8 @@ use super::{
     config::Config,
     error::TrustError,
     file::TrustFile,
-    metadata::{Head, Root, Snapshot, Timestamp},
+    root::Root,
+    snapshot::{Head, Snapshot, Timestamp},
 };
 use crate::time::Time;
 use roles::HeldRole;

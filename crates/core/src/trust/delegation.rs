@@ -10,7 +10,8 @@ use super::{
     config::Profile,
     error::{TrustError, shown},
     key::{KeyId, PublicKey},
-    metadata::{RoleKeys, RoleKeysWire, TopRole, check_key_ids, shape},
+    metadata::shape,
+    root::{RoleKeys, RoleKeysWire, TopRole, check_key_ids},
 };
 use crate::digest::Digest;
 
@@ -127,7 +128,7 @@ impl Delegations {
             (Some(roles), None) => To::Roles(read_roles(role, roles, profile)?),
             (None, Some(succinct)) => To::Bins(read_succinct(role, succinct, profile)?),
             _ => {
-                let (of, one, other) = ("its delegations".to_owned(), "roles", "succinct_roles");
+                let (of, one, other) = ("the delegation".to_owned(), "roles", "succinct_roles");
                 return Err(TrustError::Either { role: role.to_owned(), of, one, other });
             }
         };

@@ -9,7 +9,7 @@ use super::{
     error::{TrustError, shown},
     json::{self, Flaw},
     key::{KeyId, PublicKey, Signature},
-    metadata::RoleKeys,
+    root::RoleKeys,
 };
 use crate::canonical;
 

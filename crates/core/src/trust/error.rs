@@ -1,6 +1,6 @@
 //! Every way in which metadata is refused, one variant a check.
 
-use super::{file::TrustFile, json::MAX_DEPTH, key::KeyId, metadata::Head};
+use super::{file::TrustFile, json::MAX_DEPTH, key::KeyId, snapshot::Head};
 use crate::time::Time;
 
 /// Why bytes are not trusted, or a question can not be answered. `role` is the role whose document it is.
@@ -121,7 +121,7 @@ pub enum TrustError {
         name: String,
     },
     /// A delegation that has both or neither of two fields of which it needs one.
-    #[error("{role}: {of} has to have either `{one}` or `{other}`")]
+    #[error("{role}: {of} needs either `{one}` or `{other}`, and only one of them")]
     Either {
         /// The delegating role.
         role: String,
@@ -275,7 +275,7 @@ pub enum TrustError {
         found: Head,
     },
     /// A targets role that bears another role's name, or none: one bin in place of another.
-    #[error("{role}: the document says that it is {}", found.as_deref().map_or("no role", |name| name))]
+    #[error("{role}: the document {}", named(found.as_deref()))]
     WrongRole {
         /// The role asked for.
         role: String,
@@ -314,6 +314,10 @@ pub enum TrustError {
     /// Bytes arrived when none were asked for.
     #[error("bytes arrived when none were asked for")]
     NothingAsked,
+}
+
+fn named(found: Option<&str>) -> String {
+    found.map_or_else(|| "does not name its role".to_owned(), |name| format!("says that it is `{name}`"))
 }
 
 /// Text from a document, cut to what a message can bear.

@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 use super::{
     bins::Bins,
     key::{KeyId, PublicKey, SecretKey, Signature},
-    metadata::{Head, TopRole},
+    root::TopRole,
+    snapshot::Head,
 };
 use crate::{canonical, digest::Digest, time::Time};
 

@@ -20,11 +20,11 @@ fn samples() -> Vec<Vec<u8>> {
         package(stoa_core::interface::STOA_PLUGIN_WIT),
         wat::parse_str(
             r#"(component
-                (import "a:b/c" (instance $i (export "r" (type $r (sub resource))) (export "[method]r.f" (func (param "self" (borrow $r))))))
-                (component $n (core module (func (export "f"))) (export "x" (func $f (import "g")))
-                ) )"#,
+                (import "a:b/c" (instance (export "r" (type $r (sub resource)))
+                    (export "[method]r.f" (func (param "self" (borrow $r)) (result (list string))))))
+                (component (core module (memory 1) (data (i32.const 0) "abc"))))"#,
         )
-        .unwrap_or_else(|_| wat::parse_str("(component (core module) (component (core module)))").expect("well-formed")),
+        .expect("well-formed"),
     ]
 }
 

@@ -252,6 +252,10 @@ fn a_component_that_wit_can_not_express_is_refused_without_a_panic() {
     let cases = [
         // An instance exported under a second name: its resource would appear twice.
         "(component (import \"a:b/c\" (instance $i (export \"r\" (type (sub resource))))) (export \"a:b/d\" (instance $i)))",
+        // A method of a resource that another interface defines: an assertion of the decoder fails.
+        "(component (import \"a:b/c\" (instance $i (export \"r\" (type (sub resource))))) (alias export $i \"r\" (type $r))
+            (import \"a:b/d\" (instance (alias outer 1 $r (type $s)) (export \"q\" (type $q (eq $s)))
+                (export \"[method]q.f\" (func (param \"self\" (borrow $q)))))))",
         // A type exported at top level.
         "(component (type $t u8) (export \"t\" (type $t)))",
     ];

@@ -7,6 +7,7 @@ use stoa_core::{
 
 use crate::repo::{Repo, now};
 
+#[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) pinned: Vec<u8>,
     pub(crate) cache: CachedTrust,

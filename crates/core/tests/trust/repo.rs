@@ -71,9 +71,12 @@ impl Repo {
         repo
     }
 
-    /// The registry of most tests: 16 bins and one plugin, published by event 2.
+    /// The registry of most tests: 16 bins and one plugin, published by event 2; `targets` and `index`, which
+    /// have the same key, are at version 5.
     pub(crate) fn with_markdown() -> Self {
         let mut repo = Self::new(4);
+        repo.put_targets(5);
+        repo.put_index(5);
         repo.publish(MARKDOWN, b"markdown 1");
         repo
     }
@@ -96,6 +99,37 @@ impl Repo {
         let name = if role == "timestamp" { "timestamp.json".to_owned() } else { format!("{version}.{role}.json") };
         self.versions.insert(role.to_owned(), version);
         self.files.insert(name, bytes);
+    }
+
+    /// Makes a role's next version, which the next snapshot will list.
+    pub(crate) fn bump(&mut self, role: &str) {
+        let version = self.versions[role] + 1;
+        match role {
+            "targets" => self.put_targets(version),
+            "index" => self.put_index(version),
+            "catalog" => self.put_catalog(version, &BTreeMap::new()),
+            bin => self.put_bin(bin, version),
+        }
+    }
+
+    /// What a good mirror serves to a client that trusts roots up to `root`: another root, newer versions of all
+    /// roles, correct pointers.
+    pub(crate) fn healed(&self, root: u64) -> Self {
+        let mut good = self.clone();
+        good.files.retain(|name, _| {
+            let version = name.strip_suffix(".root.json").map(|version| version.parse::<u64>().expect("a number"));
+            version.is_some_and(|version| version <= root)
+        });
+        good.put_root(root + 1, &self.seeds.root);
+        let roles: Vec<_> = good.versions.keys().filter(|role| good.is_targets(role)).cloned().collect();
+        roles.iter().for_each(|role| good.bump(role));
+        good.seq += 10;
+        good.put_pointers();
+        good
+    }
+
+    fn is_targets(&self, role: &str) -> bool {
+        !["root", "timestamp", "snapshot"].contains(&role)
     }
 
     /// Adds root `version`, signed by these seeds.
@@ -136,8 +170,7 @@ impl Repo {
 
     /// The snapshot of the current seq, then the timestamp.
     pub(crate) fn put_pointers(&mut self) {
-        let listed = |role: &str| !["root", "timestamp", "snapshot"].contains(&role);
-        let roles = self.versions.iter().filter(|(role, _)| listed(role));
+        let roles = self.versions.iter().filter(|(role, _)| self.is_targets(role));
         let roles = roles.map(|(role, version)| (role.clone(), number(*version))).collect();
         let bytes = sign(writer::snapshot(terms(self.seq, 3650), &self.head(), &roles), &[self.seeds.online]);
         self.put("snapshot", self.seq, bytes);

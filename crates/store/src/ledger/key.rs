@@ -176,7 +176,7 @@ mod tests {
             |partition: usize, sort: usize| ItemKey::new("p".repeat(partition), "s".repeat(sort)).map(|k| k.len());
         assert_eq!(name(1, 1), Ok(2));
         assert_eq!(name(MAX_PARTITION, MAX_SORT), Ok(MAX_PARTITION + MAX_SORT));
-        let length = |part, character: &str, length, limit| {
+        let length = |part, character: &str, length: usize, limit| {
             Err(KeyError::Length { part, text: character.repeat(length.min(80)), length, limit })
         };
         assert_eq!(name(0, 1), length("partition", "p", 0, MAX_PARTITION));

@@ -89,12 +89,13 @@ impl<E: Engine> Optimistic<E> {
         plan::read_head(self.one(plan::head_key()).await?.as_ref())
     }
 
-    /// The answer that was kept for the operation; `None` where it is gone by now.
-    async fn replay(&self, transaction: &Transaction, plan: &Plan) -> Result<Option<Committed>, LedgerError> {
-        let Some(item) = self.one(plan::operation_key(&transaction.operation)).await? else {
+    /// The answer that was kept for the operation; `None` where there is none.
+    async fn replay(&self, transaction: &Transaction, now: Time) -> Result<Option<Committed>, LedgerError> {
+        let kept = self.one(plan::operation_key(&transaction.operation)).await?;
+        let Some(kept) = kept.filter(|item| item.alive(now)) else {
             return Ok(None);
         };
-        let event = match plan.answered(&item)? {
+        let event = match plan::answered(transaction, &kept)? {
             None => None,
             Some(seq) => {
                 let key = plan::event_key(seq);
@@ -104,6 +105,30 @@ impl<E: Engine> Optimistic<E> {
             }
         };
         Ok(Some(Committed { event, replayed: true }))
+    }
+
+    /// One attempt; `None` where another change came first.
+    async fn attempt(&self, transaction: &Transaction, now: Time) -> Result<Option<Committed>, LedgerError> {
+        let head = match transaction.draft {
+            Some(_) => self.head_item().await?,
+            // Without an event the head is neither read nor written.
+            None => HeadItem { head: Head::none(), revision: 0 },
+        };
+        let plan = match Plan::of(transaction, &head, now) {
+            Ok(plan) => plan,
+            Err(refused @ LedgerError::Event(_)) => {
+                return self.replay(transaction, now).await?.map(Some).ok_or(refused);
+            }
+            Err(refused) => return Err(refused),
+        };
+        match self.engine.transact(transaction.operation.as_str(), plan.writes(), now).await? {
+            Transacted::Done => Ok(Some(Committed { event: plan.into_event(), replayed: false })),
+            Transacted::Contended => Ok(None),
+            Transacted::Refused(verdicts) => match plan.judge(&verdicts)? {
+                Next::Again => Ok(None),
+                Next::Replay => self.replay(transaction, now).await,
+            },
+        }
     }
 
     /// All pages of a query until `limit` items passed `keep`.
@@ -139,23 +164,8 @@ async fn back_off(attempt: u32) {
 impl<E: Engine> Ledger for Optimistic<E> {
     async fn commit(&self, transaction: &Transaction, now: Time) -> Result<Committed, LedgerError> {
         for attempt in 1..=ATTEMPTS {
-            let head = match transaction.draft {
-                Some(_) => self.head_item().await?,
-                // Without an event the head is neither read nor written.
-                None => HeadItem { head: Head::none(), revision: 0 },
-            };
-            let plan = Plan::of(transaction, &head, now)?;
-            match self.engine.transact(transaction.operation.as_str(), plan.writes(), now).await? {
-                Transacted::Done => return Ok(Committed { event: plan.into_event(), replayed: false }),
-                Transacted::Contended => {}
-                Transacted::Refused(verdicts) => match plan.judge(&verdicts)? {
-                    Next::Again => {}
-                    Next::Replay => {
-                        if let Some(committed) = self.replay(transaction, &plan).await? {
-                            return Ok(committed);
-                        }
-                    }
-                },
+            if let Some(committed) = self.attempt(transaction, now).await? {
+                return Ok(committed);
             }
             back_off(attempt).await;
         }

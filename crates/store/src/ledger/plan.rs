@@ -113,7 +113,7 @@ pub enum Verdict {
 /// What to do about a transaction that an engine did not carry out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// The operation has an answer already: read [`operation_key`], then [`Plan::answered`].
+    /// The operation has an answer already: read [`operation_key`], then [`answered`].
     Replay,
     /// Another event came first: plan again upon the new head.
     Again,
@@ -122,8 +122,6 @@ pub enum Next {
 /// A transaction as writes of single items.
 #[derive(Debug)]
 pub struct Plan {
-    operation: OperationId,
-    digest: Digest,
     /// The operation's own, then the caller's, then head, event and private part.
     writes: Vec<Write>,
     callers: usize,
@@ -134,9 +132,11 @@ impl Plan {
     /// Plans `transaction` upon `head`.
     ///
     /// # Errors
-    /// Any bound of the port that the transaction breaks.
+    /// Any bound of the port that the transaction breaks. [`LedgerError::Event`] may be owed to what happened since the
+    /// operation was answered, such as a genesis that is repeated: look for its answer before you report it.
     pub fn of(transaction: &Transaction, head: &HeadItem, now: Time) -> Result<Self, LedgerError> {
         let digest = digest(transaction)?;
+        check_each(&transaction.writes)?;
         let event = transaction.draft.as_ref().map(|draft| Event::seal(draft, &head.head, now)).transpose()?;
         let answer = Answer { transaction: digest, seq: event.as_ref().map(|event| event.event().seq) };
         let mut writes = vec![Write {
@@ -151,8 +151,8 @@ impl Plan {
                 writes.push(put_new(private_key(event.event().seq), json(private)?));
             }
         }
-        check(&writes)?;
-        Ok(Self { operation: transaction.operation.clone(), digest, writes, callers: transaction.writes.len(), event })
+        check_all(&writes)?;
+        Ok(Self { writes, callers: transaction.writes.len(), event })
     }
 
     /// The writes that the engine carries out, all or nothing.
@@ -196,19 +196,19 @@ impl Plan {
             None => Ok(Next::Again),
         }
     }
+}
 
-    /// The place of the event that the operation's kept answer names.
-    ///
-    /// # Errors
-    /// [`LedgerError::OperationReused`] where it answered another transaction.
-    pub fn answered(&self, item: &Item) -> Result<Option<u64>, LedgerError> {
-        let what = || operation_key(&self.operation).to_string();
-        let answer: Answer = serde_json::from_slice(&item.value).map_err(|e| LedgerError::corrupt(what(), e))?;
-        if answer.transaction != self.digest {
-            return Err(LedgerError::OperationReused(self.operation.clone()));
-        }
-        Ok(answer.seq)
+/// The place of the event that an operation's kept answer names.
+///
+/// # Errors
+/// [`LedgerError::OperationReused`] where it answered another transaction.
+pub fn answered(transaction: &Transaction, item: &Item) -> Result<Option<u64>, LedgerError> {
+    let damaged = |e| LedgerError::corrupt(operation_key(&transaction.operation).to_string(), e);
+    let answer: Answer = serde_json::from_slice(&item.value).map_err(damaged)?;
+    if answer.transaction != digest(transaction)? {
+        return Err(LedgerError::OperationReused(transaction.operation.clone()));
     }
+    Ok(answer.seq)
 }
 
 fn put_new(key: ItemKey, value: Vec<u8>) -> Write {
@@ -229,11 +229,12 @@ fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, LedgerError> {
     canonical::to_bytes(value).map_err(|e| LedgerError::Event(e.into()))
 }
 
-fn check(writes: &[Write]) -> Result<(), LedgerError> {
-    if writes.len() > MAX_KEYS {
-        return Err(LedgerError::TooManyKeys { found: writes.len() });
-    }
-    let (mut seen, mut total) = (BTreeSet::new(), 0);
+fn length(action: &Action) -> usize {
+    if let Action::Put { value, .. } = action { value.len() } else { 0 }
+}
+
+fn check_each(writes: &[Write]) -> Result<(), LedgerError> {
+    let mut seen = BTreeSet::new();
     for Write { key, expect, action } in writes {
         if !seen.insert(key) {
             return Err(LedgerError::DuplicateKey(key.clone()));
@@ -241,12 +242,18 @@ fn check(writes: &[Write]) -> Result<(), LedgerError> {
         if (expect, action) == (&Expect::Any, &Action::Check) {
             return Err(LedgerError::EmptyCheck(key.clone()));
         }
-        let length = if let Action::Put { value, .. } = action { value.len() } else { 0 };
-        if length > MAX_VALUE {
-            return Err(LedgerError::TooLarge { what: format!("`{key}`"), found: length, limit: MAX_VALUE });
-        }
-        total += key.len() + length + ITEM_OVERHEAD;
     }
+    Ok(())
+}
+
+fn check_all(writes: &[Write]) -> Result<(), LedgerError> {
+    if writes.len() > MAX_KEYS {
+        return Err(LedgerError::TooManyKeys { found: writes.len() });
+    }
+    if let Some(Write { key, action, .. }) = writes.iter().find(|write| length(&write.action) > MAX_VALUE) {
+        return Err(LedgerError::TooLarge { what: format!("`{key}`"), found: length(action), limit: MAX_VALUE });
+    }
+    let total = writes.iter().map(|write| write.key.len() + length(&write.action) + ITEM_OVERHEAD).sum();
     if total > MAX_TRANSACTION {
         return Err(LedgerError::TooLarge { what: "the transaction".into(), found: total, limit: MAX_TRANSACTION });
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pulldown_cmark::{Alignment, BlockQuoteKind, CowStr, Event, HeadingLevel, Tag, TagEnd, html};
 
-use super::{clean, super::format::Escaped};
+use super::{super::format::Escaped, clean};
 
 /// Elements may lie this deep; deeper ones are left out and their text kept. Browsers stop at 512.
 const MAX_DEPTH: usize = 64;
@@ -20,7 +20,8 @@ pub(super) const ALERTS: [&str; 5] = [
     "markdown-alert-caution",
 ];
 /// Raw HTML within a line: these elements, without attributes; of others only the text stays.
-const INLINE: &[&str] = &["b", "code", "del", "em", "i", "ins", "kbd", "mark", "q", "s", "small", "strong", "sub", "sup", "u", "var"];
+const INLINE: &[&str] =
+    &["b", "code", "del", "em", "i", "ins", "kbd", "mark", "q", "s", "small", "strong", "sub", "sup", "u", "var"];
 
 /// Turns events into HTML, within bounds.
 pub(super) struct Writer<'t, I> {
@@ -90,6 +91,8 @@ impl<'t, I: Iterator<Item = Event<'t>>> Writer<'t, I> {
                 // The place of the opening tag, which bears an id made of the words to come.
                 self.raw("");
             }
+            // Long lines scroll, so the keyboard must reach the block.
+            Tag::CodeBlock(_) => self.raw("<pre tabindex=\"0\"><code>"),
             Tag::HtmlBlock => self.raw = Some(String::new()),
             Tag::Link { .. } | Tag::Image { .. } if self.links > 0 => self.links += 1,
             Tag::Link { dest_url, title, .. } => self.link(&dest_url, &title),
@@ -97,7 +100,7 @@ impl<'t, I: Iterator<Item = Event<'t>>> Writer<'t, I> {
             Tag::Image { dest_url, title, .. } => self.link(&dest_url, &title),
             Tag::Table(alignments) => {
                 self.table = (alignments, 0, "th");
-                self.raw("<div class=\"scroll\"><table>");
+                self.raw("<div class=\"scroll\" tabindex=\"0\"><table>");
             }
             Tag::TableHead => self.raw("<thead><tr>"),
             Tag::TableRow => {
@@ -143,6 +146,7 @@ impl<'t, I: Iterator<Item = Event<'t>>> Writer<'t, I> {
                     self.raw("</a>");
                 }
             }
+            TagEnd::CodeBlock => self.raw("</code></pre>\n"),
             TagEnd::Table => self.raw("</tbody></table></div>"),
             TagEnd::TableHead => {
                 self.table.2 = "td";
@@ -170,9 +174,18 @@ impl<'t, I: Iterator<Item = Event<'t>>> Writer<'t, I> {
                 }
             }
             Event::InlineHtml(html) => self.inline(&html),
-            Event::TaskListMarker(done) => self.out.push(Event::Text(if done { "☑ " } else { "☐ " }.into())),
+            Event::TaskListMarker(done) => self.task(done),
             other => self.out.push(other),
         }
+    }
+
+    /// A box in front of a task, in place of the list's own mark.
+    fn task(&mut self, done: bool) {
+        let item = self.out.iter_mut().rev().take(2).find(|event| matches!(event, Event::Start(Tag::Item)));
+        if let Some(item) = item {
+            *item = Event::Html("<li class=\"task\">".into());
+        }
+        self.out.push(Event::Text(if done { "☑ " } else { "☐ " }.into()));
     }
 
     fn link(&mut self, url: &str, title: &str) {
@@ -184,12 +197,11 @@ impl<'t, I: Iterator<Item = Event<'t>>> Writer<'t, I> {
         let name = html.trim_matches(['<', '>', '/', ' ']);
         let known = INLINE.iter().copied().find(|element| element.eq_ignore_ascii_case(name));
         match known {
-            Some(element) if html.starts_with("</") => {
-                if self.open.last() == Some(&element) {
-                    self.open.pop();
-                    self.raw(format!("</{element}>"));
-                }
+            Some(element) if html.starts_with("</") && self.open.last() == Some(&element) => {
+                self.open.pop();
+                self.raw(format!("</{element}>"));
             }
+            Some(_) if html.starts_with("</") => {}
             Some(element) if self.open.len() + self.depth < MAX_DEPTH => {
                 self.open.push(element);
                 self.raw(format!("<{element}>"));

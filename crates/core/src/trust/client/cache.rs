@@ -9,7 +9,9 @@ use crate::{
         config::Config,
         envelope::Envelope,
         error::TrustError,
-        metadata::{Document as _, Root, Snapshot, Timestamp, TopRole},
+        metadata::Document as _,
+        root::{Root, TopRole},
+        snapshot::{Snapshot, Timestamp},
     },
 };
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Step, Updater, roles::Visit};
 use crate::trust::{
     error::TrustError,
-    metadata::TopRole,
+    root::TopRole,
     targets::{TargetFile, Targets},
 };
 

@@ -9,7 +9,9 @@ use crate::{
         envelope::{Authority, Envelope},
         error::TrustError,
         file::TrustFile,
-        metadata::{Document as _, MetaFile, Snapshot, TopRole},
+        metadata::{Document as _, MetaFile},
+        root::TopRole,
+        snapshot::Snapshot,
         targets::Targets,
     },
 };

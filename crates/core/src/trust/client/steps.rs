@@ -8,7 +8,9 @@ use crate::{
         config::Config,
         envelope::{Authority, Envelope},
         error::TrustError,
-        metadata::{Document as _, Root, Snapshot, Timestamp, TopRole},
+        metadata::Document as _,
+        root::{Root, TopRole},
+        snapshot::{Snapshot, Timestamp},
     },
 };
 

@@ -1,0 +1,179 @@
+//! From bytes to code: compiles components, and keeps what was compiled.
+
+mod cache;
+mod file;
+mod map;
+mod record;
+
+use std::{
+    hash::{Hash, Hasher},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use stoa_core::digest::{self, Digest};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+use wasmtime::{Engine, component::Component};
+
+use self::cache::{Cache, Found};
+use crate::{
+    engine::PROFILE,
+    error::LoaderError,
+    event::{Bell, Event},
+    plan::PlannedPlugin,
+};
+
+/// Largest component that is compiled: the largest that can be published.
+const MAX_ARTIFACT: u64 = 128 << 20;
+/// What a compilation may take: a start, and so much for each MiB of a slow machine. It takes 0.65 s of
+/// CPU for a MiB on a fast one.
+const COMPILE_START: Duration = Duration::from_secs(30);
+const COMPILE_PER_MIB: Duration = Duration::from_secs(5);
+/// Compilations at a time. Each already uses all cores for its functions; what a second one adds is the
+/// parts that do not run in parallel, what more of them add is memory.
+const AT_ONCE: usize = 2;
+
+/// Turns planned plugins into components.
+pub(crate) struct Compiler {
+    engine: Engine,
+    cache: Option<Arc<Cache>>,
+    bell: Bell,
+    permits: Arc<Semaphore>,
+}
+
+impl Compiler {
+    pub(crate) fn new(engine: &Engine, folder: Option<PathBuf>, bell: Bell) -> Result<Self, LoaderError> {
+        let open = |folder: PathBuf| {
+            let path = folder.display().to_string();
+            Cache::open(folder).map(Arc::new).map_err(|source| LoaderError::AotFolder { path, source })
+        };
+        let cache = folder.map(open).transpose()?;
+        Ok(Self { engine: engine.clone(), cache, bell, permits: Arc::new(Semaphore::new(AT_ONCE)) })
+    }
+
+    /// The component of `plugin`: from the cache, else compiled, and then kept.
+    pub(crate) async fn component(&self, plugin: &PlannedPlugin) -> Result<Component, LoaderError> {
+        if let Some(component) = self.cached(plugin.artifact).await {
+            return Ok(component);
+        }
+        // Never closed, so never refused.
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| LoaderError::ShutDown)?;
+        let bytes = read(plugin).await?;
+        let size = bytes.len() as u64;
+        let limit = COMPILE_START + COMPILE_PER_MIB * u32::try_from(size >> 20).unwrap_or(u32::MAX);
+        let job = Job {
+            engine: self.engine.clone(),
+            cache: self.cache.clone(),
+            bell: self.bell.clone(),
+            plugin: plugin.clone(),
+        };
+        // Given up, the compilation goes on and its result is found in the cache next time.
+        let compiling = spawn_blocking(move || {
+            let outcome = job.compile(&bytes);
+            drop(permit);
+            outcome
+        });
+        match tokio::time::timeout(limit, compiling).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(ended)) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(LoaderError::ShutDown),
+            },
+            Err(_) => Err(LoaderError::CompileTimeout { plugin: plugin.id.clone(), size, limit }),
+        }
+    }
+
+    async fn cached(&self, artifact: Digest) -> Option<Component> {
+        let cache = self.cache.clone()?;
+        let engine = self.engine.clone();
+        let found = spawn_blocking(move || cache.find(&engine, &key(&engine, artifact), artifact)).await.ok()?;
+        match found {
+            Found::Code(component) => Some(component),
+            Found::Nothing => None,
+            Found::Rejected(reason) => {
+                self.bell.ring(Event::CodeRejected { artifact, reason });
+                None
+            }
+        }
+    }
+}
+
+/// One compilation, on a thread of its own.
+struct Job {
+    engine: Engine,
+    cache: Option<Arc<Cache>>,
+    bell: Bell,
+    plugin: PlannedPlugin,
+}
+
+impl Job {
+    fn compile(&self, bytes: &[u8]) -> Result<Component, LoaderError> {
+        let refused = |e: wasmtime::Error| LoaderError::Compile {
+            plugin: self.plugin.id.clone(),
+            source: e.into_boxed_dyn_error(),
+        };
+        let artifact = self.plugin.artifact;
+        let began = Instant::now();
+        let Some(cache) = &self.cache else {
+            let component = Component::from_binary(&self.engine, bytes).map_err(refused)?;
+            self.compiled(began);
+            return Ok(component);
+        };
+        let code = self.engine.precompile_component(bytes).map_err(refused)?;
+        self.compiled(began);
+        let key = key(&self.engine, artifact);
+        let kept = cache.keep(&key, artifact, &code).map_err(|e| e.to_string());
+        // Loaded back rather than from memory: its pages are then shared with every other process that runs it.
+        let reason = match kept.map(|()| cache.find(&self.engine, &key, artifact)) {
+            Ok(Found::Code(component)) => return Ok(component),
+            Ok(Found::Nothing) => "it was gone after it had been written".to_owned(),
+            Ok(Found::Rejected(reason)) | Err(reason) => reason,
+        };
+        self.bell.ring(Event::CodeNotKept { artifact, reason });
+        map::from_memory(&self.engine, &code).map_err(refused)
+    }
+
+    fn compiled(&self, began: Instant) {
+        let (plugin, artifact) = (self.plugin.id.clone(), self.plugin.artifact);
+        self.bell.ring(Event::Compiled { plugin, artifact, took: began.elapsed() });
+    }
+}
+
+/// The component's bytes, if they are still those that were verified.
+async fn read(plugin: &PlannedPlugin) -> Result<Vec<u8>, LoaderError> {
+    let path = plugin.path.display().to_string();
+    let unreadable = |source| LoaderError::Artifact { plugin: plugin.id.clone(), path: path.clone(), source };
+    let size = tokio::fs::metadata(&plugin.path).await.map_err(unreadable)?.len();
+    if size > MAX_ARTIFACT {
+        return Err(LoaderError::ArtifactTooLarge { plugin: plugin.id.clone(), size, limit: MAX_ARTIFACT });
+    }
+    let bytes = tokio::fs::read(&plugin.path).await.map_err(unreadable)?;
+    let found = Digest::of(&bytes);
+    if found != plugin.artifact {
+        let (plugin, expected) = (plugin.id.clone(), plugin.artifact);
+        return Err(LoaderError::ArtifactChanged { plugin, path, expected, found });
+    }
+    Ok(bytes)
+}
+
+/// Names compiled code by all that it depends on: the component, and whatever shapes the compiler's output.
+/// The component alone is not enough: two builds would overwrite each other's code while it is mapped.
+fn key(engine: &Engine, artifact: Digest) -> Digest {
+    struct Feed(digest::Hasher);
+    impl Hasher for Feed {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut feed = Feed(digest::Hasher::new());
+    // `Hash` of text and slices ends or begins each part unmistakably.
+    ("aot/1", artifact.as_bytes(), PROFILE, env!("CARGO_PKG_VERSION")).hash(&mut feed);
+    (std::env::consts::ARCH, std::env::consts::OS).hash(&mut feed);
+    // Engine version, target, CPU features, tunables and WebAssembly features.
+    engine.precompile_compatibility_hash().hash(&mut feed);
+    feed.0.finish()
+}

@@ -1,0 +1,110 @@
+//! Calls from one plugin into another.
+//!
+//! An import that another plugin serves is a host function that looks up the provider in the generation
+//! that the chain of calls pinned, and calls it in the provider's own store. What fails there comes back
+//! as a value, since an error out of a host function would end the caller too.
+
+use std::sync::Arc;
+
+use stoa_core::id::PluginId;
+use wasmtime::{
+    StoreContextMut,
+    component::{LinkerInstance, Val},
+};
+
+use crate::{
+    call::Call,
+    ctx::PluginCtx,
+    error::LoaderError,
+    graph::Graph,
+    plan::SlotKey,
+    slot::Dynamic,
+    value::{self, Failure},
+};
+
+/// A function of another plugin, as an importer is bound to it.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// The importer.
+    pub(crate) caller: PluginId,
+    /// The provider.
+    pub(crate) key: SlotKey,
+    /// The interface as the provider exports it.
+    pub(crate) interface: String,
+    /// The function.
+    pub(crate) name: String,
+    /// How the importer is told of a failure; none = by a trap.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// A call to a dependency failed, and the caller is to trap for it. Carried through the guest's stack.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{dependency}, which this plugin depends on, failed")]
+pub(crate) struct DependencyTrap {
+    pub(crate) dependency: PluginId,
+    #[source]
+    pub(crate) source: Arc<LoaderError>,
+}
+
+/// Defines the importing side of `target`.
+pub(crate) fn define<S: Send + 'static>(
+    instance: &mut LinkerInstance<'_, PluginCtx<S>>,
+    target: Arc<Target>,
+) -> wasmtime::Result<()> {
+    let name = target.name.clone();
+    instance.func_new_async(&name, move |mut cx: StoreContextMut<'_, PluginCtx<S>>, _, params, results| {
+        let target = target.clone();
+        Box::new(async move {
+            let call = cx.data().call().cloned();
+            let outcome = target.call::<S>(call, params, results).await;
+            // Waiting is free: the ticks that passed meanwhile belong to the callee.
+            cx.set_epoch_deadline(1);
+            target.answer(outcome, results)
+        })
+    })
+}
+
+impl Target {
+    async fn call<S: Send + 'static>(
+        &self,
+        call: Option<Call>,
+        params: &[Val],
+        results: &mut [Val],
+    ) -> Result<(), LoaderError> {
+        let gone = || LoaderError::UnknownPlugin { plugin: self.key.to_string() };
+        let call = call.ok_or_else(gone)?;
+        let generation = call.generation::<Graph<S>>().ok_or_else(gone)?;
+        let slot = generation.slot(&self.key).ok_or_else(gone)?;
+        let function = slot.exports().get(&self.interface, &self.name).ok_or_else(gone)?.clone();
+        let next = call.next(slot.host(), self.key.clone(), slot.limits().deadline)?;
+        let limit = slot.limits().call_bytes;
+        let fits = |values: &[Val]| match value::size(values, limit) {
+            size if size <= limit => Ok(()),
+            size => Err(LoaderError::TooLarge {
+                plugin: self.key.id().clone(),
+                function: function.full_name.clone(),
+                size,
+                limit,
+            }),
+        };
+        fits(params)?;
+        slot.invoke(next, &function, Dynamic { params, results }).await?;
+        fits(results)
+    }
+
+    /// Turns a failure into what the importer is to see.
+    fn answer(&self, outcome: Result<(), LoaderError>, results: &mut [Val]) -> wasmtime::Result<()> {
+        let Err(error) = outcome else { return Ok(()) };
+        tracing::debug!(target: "stoa_loader", caller = %self.caller, callee = %self.key, %error, "a call between plugins failed");
+        match (self.failure, results) {
+            (Some(failure), [result]) => {
+                *result = failure.value(&value::told(&error));
+                Ok(())
+            }
+            _ => {
+                let trap = DependencyTrap { dependency: self.key.id().clone(), source: Arc::new(error) };
+                Err(wasmtime::Error::new(trap))
+            }
+        }
+    }
+}

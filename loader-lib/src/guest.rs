@@ -1,0 +1,77 @@
+//! The package `stoa:plugin`, as the host sees it: generated from the same text that plugins build against.
+
+use stoa::plugin::{config, log};
+
+use crate::{
+    ctx::PluginCtx,
+    output::{self, Level},
+    plan::ConfigValue,
+};
+
+wasmtime::component::bindgen!({
+    path: "../crates/core/wit",
+    inline: "
+        package stoa:loader;
+        world guest {
+            import stoa:plugin/types@0.1.0;
+            import stoa:plugin/log@0.1.0;
+            import stoa:plugin/config@0.1.0;
+            import stoa:plugin/lifecycle@0.1.0;
+        }
+    ",
+});
+
+pub use stoa::plugin::types::CallError;
+pub(crate) use stoa::plugin::{
+    config::add_to_linker as add_config,
+    lifecycle::{Context, StartReason},
+    log::add_to_linker as add_log,
+};
+
+/// The interfaces of `stoa:plugin` that every host offers.
+pub(crate) const OFFERED: [&str; 2] = ["stoa:plugin/log@0.1.0", "stoa:plugin/config@0.1.0"];
+/// What a plugin may export to be told when it starts and stops.
+pub(crate) const LIFECYCLE: &str = "stoa:plugin/lifecycle@0.1.0";
+
+impl From<log::Level> for Level {
+    fn from(level: log::Level) -> Self {
+        match level {
+            log::Level::Trace => Self::Trace,
+            log::Level::Debug => Self::Debug,
+            log::Level::Info => Self::Info,
+            log::Level::Warn => Self::Warn,
+            log::Level::Error => Self::Error,
+        }
+    }
+}
+
+impl<S: Send> log::Host for PluginCtx<S> {
+    fn log(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) {
+        self.output().line(level.into(), "log", &message, &fields);
+    }
+
+    fn threshold(&mut self) -> log::Level {
+        match output::threshold() {
+            Some(Level::Trace) => log::Level::Trace,
+            Some(Level::Debug) => log::Level::Debug,
+            Some(Level::Info) => log::Level::Info,
+            Some(Level::Warn) => log::Level::Warn,
+            // The interface knows no level above: errors may be written, and are dropped here.
+            Some(Level::Error) | None => log::Level::Error,
+        }
+    }
+}
+
+impl<S: Send> config::Host for PluginCtx<S> {
+    fn get(&mut self, key: String) -> Option<config::Value> {
+        Some(match self.info().config.get(&key)? {
+            ConfigValue::Text(text) => config::Value::Text(text.clone()),
+            ConfigValue::Integer(integer) => config::Value::Integer(*integer),
+            ConfigValue::Boolean(boolean) => config::Value::Boolean(*boolean),
+        })
+    }
+
+    fn keys(&mut self) -> Vec<String> {
+        self.info().config.keys().cloned().collect()
+    }
+}

@@ -1,0 +1,384 @@
+//! A host: a program's set of running plugins.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tokio::{runtime::Handle, sync::oneshot, time::Instant};
+use wasmtime::{Engine, component::Linker};
+
+use crate::{
+    aot::Compiler,
+    apply::{self, Applied},
+    budget::Budget,
+    call::{Call, HostId},
+    ctx::{PluginCtx, PluginInfo},
+    engine,
+    error::LoaderError,
+    event::{Bell, Event, Events},
+    graph::Graph,
+    guest,
+    implementors::{Implementor, Pattern},
+    limits::Limits,
+    plan::Plan,
+    plugin::Plugin,
+    ticker::Ticker,
+};
+
+/// Linear memory of all plugins together, unless the host says otherwise: 1 GiB.
+const TOTAL_MEMORY: usize = 1 << 30;
+/// How long calls that began before a reload may still use a plugin that was replaced or removed.
+pub(crate) const DRAIN: Duration = Duration::from_secs(5);
+
+/// Makes the host's own state for a plugin's store.
+type MakeState<S> = Box<dyn Fn(&PluginInfo) -> S + Send + Sync>;
+/// Links what the host offers under one name.
+type Provide<S> = Box<dyn FnOnce(&mut Linker<PluginCtx<S>>) -> wasmtime::Result<()>>;
+
+/// What all slots of a host share.
+pub(crate) struct Shared<S: 'static> {
+    pub(crate) id: HostId,
+    /// The host program's name and version, as plugins are told.
+    pub(crate) name: String,
+    pub(crate) engine: Engine,
+    pub(crate) ticker: Ticker,
+    pub(crate) bell: Bell,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) limits: Limits,
+    pub(crate) base: Linker<PluginCtx<S>>,
+    pub(crate) offered: Vec<String>,
+    pub(crate) make_state: MakeState<S>,
+    pub(crate) compiler: Compiler,
+    pub(crate) runtime: Handle,
+}
+
+/// What a host offers to plugins: the resolver takes only versions whose imports it covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The interfaces it provides, sorted, each with its version.
+    pub interfaces: Vec<String>,
+    /// The track of WASI it links, without authority.
+    pub wasi: &'static str,
+}
+
+/// A set of running plugins. Clones are handles to the same one.
+pub struct Host<S: 'static>(Arc<Inner<S>>);
+
+pub(crate) struct Inner<S: 'static> {
+    pub(crate) shared: Arc<Shared<S>>,
+    pub(crate) graph: ArcSwap<Graph<S>>,
+    /// One `apply` or `shutdown` at a time. Holds what tells when the published graph is gone.
+    turn: tokio::sync::Mutex<Turn>,
+}
+
+struct Turn {
+    gone: oneshot::Receiver<()>,
+    closed: bool,
+}
+
+impl Offer {
+    /// The offer as a resolver reads it. Types are not compared here: linking does that.
+    ///
+    /// Interfaces whose names are no interface names of the component model can not be imported, and are left out.
+    pub fn to_core(&self) -> stoa_core::offer::Offer {
+        let names = self.interfaces.iter().filter_map(|name| name.parse().ok());
+        let offer = names.fold(stoa_core::offer::Offer::new(), |offer, name| offer.with_interface(name, None));
+        offer.with_track(format!("wasi:{}", self.wasi))
+    }
+}
+
+impl<S: 'static> Clone for Host<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: Send + 'static> Host<S> {
+    /// Begins a host whose plugins' stores each hold an `S`.
+    pub fn builder() -> HostBuilder<S> {
+        HostBuilder {
+            name: concat!("stoa-loader/", env!("CARGO_PKG_VERSION")).to_owned(),
+            provides: Vec::new(),
+            limits: Limits::default(),
+            total_memory: TOTAL_MEMORY,
+            make_state: None,
+            code: None,
+        }
+    }
+
+    /// What it offers to plugins.
+    pub fn offer(&self) -> Offer {
+        Offer { interfaces: self.0.shared.offered.clone(), wasi: "0.2" }
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> Events {
+        self.0.shared.bell.listen()
+    }
+
+    /// Bytes of linear memory that its plugins use together.
+    pub fn memory_used(&self) -> usize {
+        self.0.shared.budget.used()
+    }
+
+    /// Makes the running plugins those of `plan`. Loading and reloading are the same.
+    ///
+    /// Plugins whose bytes, dependencies, limits and configuration did not change keep running with their
+    /// memory. The others are compiled and started beside what runs; then all change at once. Calls that
+    /// began before finish with the plugins they began with.
+    ///
+    /// A plugin that fails keeps none but its own dependents from loading: the result tells what became of
+    /// each. Where an older version of it runs, that one goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`LoaderError::ShutDown`] after a shutdown.
+    pub async fn apply(&self, plan: Plan) -> Result<Applied, LoaderError> {
+        let host = self.clone();
+        // Spawned, so that an impatient caller does not leave it half done.
+        self.spawn(async move { host.apply_in_turn(plan).await }).await
+    }
+
+    async fn apply_in_turn(&self, plan: Plan) -> Result<Applied, LoaderError> {
+        let mut turn = self.0.turn.lock().await;
+        if turn.closed {
+            return Err(LoaderError::ShutDown);
+        }
+        let old = self.0.graph.load_full();
+        let outcome = apply::build(&self.0.shared, &old, &plan).await;
+        let (graph, gone) = Graph::new(self.0.shared.id, outcome.slots, outcome.absent);
+        let graph = Arc::new(graph);
+        self.0.graph.store(graph.clone());
+        let gone = std::mem::replace(&mut turn.gone, gone);
+        drop(turn);
+        apply::tell(&self.0.shared.bell, &outcome.applied, |id| Some(graph.plugin(id).ok()?.planned().version.clone()));
+        let retired: Vec<_> = old
+            .in_order()
+            .filter(|slot| !graph.slot(slot.key()).is_some_and(|new| Arc::ptr_eq(new, slot)))
+            .cloned()
+            .collect();
+        drop(old);
+        let host = self.clone();
+        self.0.shared.runtime.spawn(async move {
+            let until = Instant::now() + DRAIN;
+            // Whichever comes first: nobody calls through the old graph any more, or its time is up.
+            let _ = tokio::time::timeout_at(until, gone).await;
+            for slot in retired.into_iter().rev() {
+                slot.retire(host.goodbye(&slot, &graph), until).await;
+            }
+        });
+        Ok(outcome.applied)
+    }
+
+    /// The call in which a plugin says goodbye: it may still call those that remain.
+    fn goodbye(&self, slot: &crate::slot::Slot<S>, graph: &Arc<Graph<S>>) -> Call {
+        Call::root(self.0.shared.id, slot.key().clone(), slot.limits().deadline, graph.clone())
+    }
+
+    /// A handle to the plugin `id`, such as `demo:markdown`. It outlives reloads and traps.
+    ///
+    /// # Errors
+    ///
+    /// [`LoaderError::UnknownPlugin`], or [`LoaderError::NotLoaded`] with the reason.
+    pub fn plugin(&self, id: &str) -> Result<Plugin<S>, LoaderError> {
+        let parsed = id.parse().map_err(|_| LoaderError::UnknownPlugin { plugin: id.to_owned() })?;
+        self.pinned()?.plugin(&parsed)?;
+        Ok(Plugin::new(self.clone(), parsed))
+    }
+
+    /// The ids of all running plugins, in load order.
+    pub fn plugins(&self) -> Vec<stoa_core::id::PluginId> {
+        self.0.graph.load().in_order().map(|slot| slot.key().id().clone()).collect()
+    }
+
+    /// The plugins that export an interface, in the order of the host's own list. `acme:web/filter@^1` means
+    /// any version that the requirement allows, `acme:web/filter` any at all.
+    ///
+    /// # Errors
+    ///
+    /// [`LoaderError::Pattern`].
+    pub fn implementors(&self, pattern: &str) -> Result<Vec<Implementor<S>>, LoaderError> {
+        let pattern = Pattern::parse(pattern)?;
+        let graph = self.pinned()?;
+        let mut found = Vec::new();
+        for slot in graph.ranked() {
+            let interfaces = slot.exports().interfaces().into_iter().filter(|name| pattern.matches(name));
+            found.extend(
+                interfaces
+                    .map(|name| Implementor::new(Plugin::new(self.clone(), slot.key().id().clone()), name.to_owned())),
+            );
+        }
+        Ok(found)
+    }
+
+    /// Ends all plugins, last loaded first: running calls may finish and `lifecycle.shutdown` is called, for at
+    /// most `timeout` together; what runs then is cut off. Later calls are refused.
+    pub async fn shutdown(&self, timeout: Duration) {
+        let until = Instant::now() + timeout;
+        let mut turn = self.0.turn.lock().await;
+        turn.closed = true;
+        let last = self.0.graph.load_full();
+        let (empty, gone) = Graph::new(self.0.shared.id, Vec::new(), Default::default());
+        self.0.graph.store(Arc::new(empty));
+        turn.gone = gone;
+        for slot in last.in_order().rev() {
+            slot.retire(self.goodbye(slot, &last), until).await;
+            self.0.shared.bell.ring(Event::Removed { plugin: slot.key().id().clone() });
+        }
+    }
+
+    /// The graph of the chain of calls that runs here, else the newest.
+    pub(crate) fn pinned(&self) -> Result<Arc<Graph<S>>, LoaderError> {
+        let chain = Call::current().and_then(|call| call.generation::<Graph<S>>());
+        Ok(match chain.filter(|graph| graph.host == self.0.shared.id) {
+            Some(graph) => graph,
+            None => self.0.graph.load_full(),
+        })
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared<S>> {
+        &self.0.shared
+    }
+
+    /// Runs `work` to its end, whether or not the caller waits for it.
+    pub(crate) async fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, LoaderError>> + Send + 'static,
+    ) -> Result<T, LoaderError> {
+        match self.0.shared.runtime.spawn(work).await {
+            Ok(outcome) => outcome,
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Tasks are cancelled only by the end of their runtime.
+                Err(_) => Err(LoaderError::ShutDown),
+            },
+        }
+    }
+}
+
+/// A host on its way.
+pub struct HostBuilder<S: 'static> {
+    name: String,
+    provides: Vec<(String, Provide<S>)>,
+    limits: Limits,
+    total_memory: usize,
+    make_state: Option<MakeState<S>>,
+    code: Option<PathBuf>,
+}
+
+impl<S: Send + 'static> HostBuilder<S> {
+    /// The host program's name and version, such as `editor/3.1.0`: told to plugins in `lifecycle.init`.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Offers `interface`, such as `acme:web/kv@1.2.0`, which `link` adds to the linker.
+    #[must_use]
+    pub fn provide(
+        mut self,
+        interface: impl Into<String>,
+        link: impl FnOnce(&mut Linker<PluginCtx<S>>) -> wasmtime::Result<()> + 'static,
+    ) -> Self {
+        self.provides.push((interface.into(), Box::new(link)));
+        self
+    }
+
+    /// Ceilings for each plugin.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Linear memory of all plugins together, in bytes. Default 1 GiB.
+    #[must_use]
+    pub fn total_memory(mut self, bytes: usize) -> Self {
+        self.total_memory = bytes;
+        self
+    }
+
+    /// Makes the host's own state for each new instance of a plugin.
+    #[must_use]
+    pub fn state(mut self, make: impl Fn(&PluginInfo) -> S + Send + Sync + 'static) -> Self {
+        self.make_state = Some(Box::new(make));
+        self
+    }
+
+    /// Keeps compiled code in `folder`, which is created if missing and must belong to this user alone.
+    /// Without it plugins are compiled each time they are loaded.
+    #[must_use]
+    pub fn code_cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.code = Some(folder.into());
+        self
+    }
+
+    fn build_with(self, make_state: MakeState<S>) -> Result<Host<S>, LoaderError> {
+        let runtime = Handle::try_current().map_err(|_| LoaderError::NoRuntime)?;
+        let engine = engine::engine()?;
+        let ticker = Ticker::start(&engine).map_err(|e| LoaderError::Engine(Box::new(e)))?;
+        let bell = Bell::new();
+        let (base, offered) = base(&engine, self.provides)?;
+        let id = HostId::new();
+        let shared = Shared {
+            id,
+            name: self.name,
+            compiler: Compiler::new(&engine, self.code, bell.clone())?,
+            engine,
+            ticker,
+            bell,
+            budget: Arc::new(Budget::new(self.total_memory)),
+            limits: self.limits,
+            base,
+            offered,
+            make_state,
+            runtime,
+        };
+        let (graph, gone) = Graph::new(id, Vec::new(), Default::default());
+        Ok(Host(Arc::new(Inner {
+            shared: Arc::new(shared),
+            graph: ArcSwap::from_pointee(graph),
+            turn: tokio::sync::Mutex::new(Turn { gone, closed: false }),
+        })))
+    }
+}
+
+impl<S: Default + Send + 'static> HostBuilder<S> {
+    /// The host, with no plugins yet. Where [`state`](Self::state) was not given, states are `S::default()`.
+    ///
+    /// # Errors
+    ///
+    /// [`LoaderError::NoRuntime`] outside a tokio runtime, [`LoaderError::Provide`],
+    /// [`LoaderError::AotFolder`], [`LoaderError::Engine`].
+    pub fn build(mut self) -> Result<Host<S>, LoaderError> {
+        let make = self.make_state.take().unwrap_or_else(|| Box::new(|_| S::default()));
+        self.build_with(make)
+    }
+}
+
+/// The linker that each plugin's begins with, and the names it covers beside WASI.
+fn base<S: Send + 'static>(
+    engine: &Engine,
+    provides: Vec<(String, Provide<S>)>,
+) -> Result<(Linker<PluginCtx<S>>, Vec<String>), LoaderError> {
+    use wasmtime::component::HasSelf;
+
+    let mut linker = Linker::new(engine);
+    let own = |linker: &mut Linker<PluginCtx<S>>| {
+        wasmtime_wasi::p2::add_to_linker_async(linker)?;
+        guest::add_log::<_, HasSelf<PluginCtx<S>>>(linker, |cx| cx)?;
+        guest::add_config::<_, HasSelf<PluginCtx<S>>>(linker, |cx| cx)
+    };
+    let refused = |interface: &str, e: wasmtime::Error| LoaderError::Provide {
+        interface: interface.to_owned(),
+        source: e.into_boxed_dyn_error(),
+    };
+    own(&mut linker).map_err(|e| refused("stoa:plugin", e))?;
+    let mut offered: Vec<String> = guest::OFFERED.map(str::to_owned).into();
+    for (interface, link) in provides {
+        link(&mut linker).map_err(|e| refused(&interface, e))?;
+        offered.push(interface);
+    }
+    offered.sort_unstable();
+    Ok((linker, offered))
+}

@@ -1,0 +1,183 @@
+//! Who satisfies each import of a component.
+
+use std::{collections::HashMap, sync::Arc};
+
+use stoa_core::id::PluginId;
+use wasmtime::{
+    Engine,
+    component::{
+        Component, InstancePre, Linker,
+        types::{ComponentFunc, ComponentInstance, ComponentItem},
+    },
+};
+
+use crate::{
+    bridge::{self, Target},
+    ctx::PluginCtx,
+    error::LoaderError,
+    exports::Exports,
+    interface::InterfaceName,
+    plan::{Edge, OnFailure, PlannedPlugin, SlotKey},
+    value::{self, Failure},
+};
+
+/// The parts of WASI 0.2 that are linked, all without authority.
+const WASI: [&str; 6] = ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
+
+/// Whether the loader links this import from its own WASI.
+fn is_wasi(import: &InterfaceName<'_>) -> bool {
+    let version = import.version.as_ref().map(|version| version.as_semver());
+    WASI.contains(&import.package()) && version.is_some_and(|version| (version.major, version.minor) == (0, 2))
+}
+
+/// What a plugin's dependencies export, by plugin.
+pub(crate) type Providers<'p> = HashMap<&'p PluginId, (SlotKey, &'p Exports)>;
+
+/// An import that another plugin serves.
+pub(crate) struct Binding {
+    import: String,
+    targets: Vec<Arc<Target>>,
+}
+
+/// Finds who serves each import, and checks the types of those that other plugins serve.
+pub(crate) fn resolve(
+    engine: &Engine,
+    plugin: &PlannedPlugin,
+    component: &Component,
+    providers: &Providers<'_>,
+    offered: &[String],
+) -> Result<Vec<Binding>, LoaderError> {
+    let mut bindings = Vec::new();
+    let mut unknown = Vec::new();
+    let ty = component.component_type();
+    for (import, item) in ty.imports(engine) {
+        let edge = plugin.dependencies.iter().find(|edge| edge.interfaces.iter().any(|name| name == import));
+        let name = InterfaceName::new(import);
+        match (item.ty, edge) {
+            (ComponentItem::Type(_), _) => {}
+            (ComponentItem::ComponentInstance(instance), Some(edge)) => {
+                let linking = Linking { engine, plugin, edge, import };
+                bindings.push(linking.bind(&instance, providers)?);
+            }
+            (ComponentItem::ComponentInstance(instance), None) if only_types(engine, &instance) => {}
+            _ if is_wasi(&name) => {}
+            _ if offered.iter().any(|offer| InterfaceName::new(offer).serves(&name)) => {}
+            _ => unknown.push(import.to_owned()),
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(bindings);
+    }
+    unknown.sort_unstable();
+    Err(LoaderError::UnknownImport { plugin: plugin.id.clone(), imports: unknown })
+}
+
+fn only_types(engine: &Engine, instance: &ComponentInstance) -> bool {
+    instance.exports(engine).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_)))
+}
+
+/// Adds the bindings to what the host offers and ties the component to the result.
+pub(crate) fn link<S: Send + 'static>(
+    base: &Linker<PluginCtx<S>>,
+    plugin: &PluginId,
+    component: &Component,
+    bindings: Vec<Binding>,
+) -> Result<InstancePre<PluginCtx<S>>, LoaderError> {
+    let refused = |e: wasmtime::Error| LoaderError::Link { plugin: plugin.clone(), source: e.into_boxed_dyn_error() };
+    let mut linker = base.clone();
+    // A plugin that was resolved to serve an import goes before a host that offers the same name.
+    linker.allow_shadowing(true);
+    for binding in bindings {
+        let mut instance = linker.instance(&binding.import).map_err(refused)?;
+        for target in binding.targets {
+            bridge::define(&mut instance, target).map_err(refused)?;
+        }
+    }
+    linker.instantiate_pre(component).map_err(refused)
+}
+
+/// One import, on its way to the plugin that serves it.
+struct Linking<'l> {
+    engine: &'l Engine,
+    plugin: &'l PlannedPlugin,
+    edge: &'l Edge,
+    import: &'l str,
+}
+
+impl Linking<'_> {
+    fn bind(&self, instance: &ComponentInstance, providers: &Providers<'_>) -> Result<Binding, LoaderError> {
+        let Some((key, exports)) = providers.get(&self.edge.on) else {
+            return Err(LoaderError::Blocked { plugin: self.plugin.id.clone(), on: self.edge.on.clone() });
+        };
+        let Some(interface) = exports.serving(self.import) else {
+            let has = exports.interfaces().join(", ");
+            return Err(
+                self.incompatible(None, format!("it exports {}", if has.is_empty() { "nothing" } else { &has }))
+            );
+        };
+        let mut targets = Vec::new();
+        for (name, item) in instance.exports(self.engine) {
+            match item.ty {
+                ComponentItem::ComponentFunc(wanted) => {
+                    let failure = self.check(exports, interface, name, &wanted)?;
+                    targets.push(Arc::new(Target {
+                        caller: self.plugin.id.clone(),
+                        key: key.clone(),
+                        interface: interface.to_owned(),
+                        name: name.to_owned(),
+                        failure,
+                    }));
+                }
+                ComponentItem::Type(_) => {}
+                ComponentItem::Resource(_) => return Err(self.incompatible(Some(name), stays("resource"))),
+                _ => return Err(self.incompatible(Some(name), "only functions and types cross between plugins".into())),
+            }
+        }
+        Ok(Binding { import: self.import.to_owned(), targets })
+    }
+
+    /// Checks one function and finds how the importer is told of a failure; none = by a trap.
+    fn check(
+        &self,
+        exports: &Exports,
+        interface: &str,
+        name: &str,
+        wanted: &ComponentFunc,
+    ) -> Result<Option<Failure>, LoaderError> {
+        let Some(function) = exports.get(interface, name) else {
+            return Err(self.incompatible(Some(name), format!("{interface} has no such function")));
+        };
+        let has = &function.ty;
+        let types = has.params().map(|(_, ty)| ty).chain(has.results());
+        if let Some(kind) = types.filter_map(|ty| value::stays_home(&ty)).next() {
+            return Err(self.incompatible(Some(name), stays(kind)));
+        }
+        if !wanted.params().eq(has.params()) {
+            return Err(self.incompatible(Some(name), "its parameters have other names or types".into()));
+        }
+        if !wanted.results().eq(has.results()) {
+            return Err(self.incompatible(Some(name), "its result has another type".into()));
+        }
+        match (self.edge.on_failure, Failure::of(has)) {
+            (OnFailure::Trap, _) => Ok(None),
+            (OnFailure::Value, Some(failure)) => Ok(Some(failure)),
+            (OnFailure::Value, None) => Err(self.incompatible(
+                Some(name),
+                "its result can not hold a call-error, so the dependency needs on-failure = \"trap\"".into(),
+            )),
+        }
+    }
+
+    fn incompatible(&self, function: Option<&str>, reason: String) -> LoaderError {
+        LoaderError::Incompatible {
+            plugin: self.plugin.id.clone(),
+            provider: self.edge.on.clone(),
+            import: function.map_or(self.import.to_owned(), |name| format!("{}.{name}", self.import)),
+            reason,
+        }
+    }
+}
+
+fn stays(kind: &str) -> String {
+    format!("a {kind} can not cross between plugins, only values can")
+}

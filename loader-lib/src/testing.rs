@@ -1,0 +1,1 @@
+//! For tests of hosts: plans made by hand from component bytes, and faults in the cache of compiled code.
