@@ -5,9 +5,9 @@
 //! Everything a component can reach passes through its top-level imports, so the list of those is complete.
 
 use wasmparser::{
-    Parser, Payload, ValidPayload, Validator,
+    Validator,
     component_types::{ComponentAnyTypeId, ComponentEntityType, ComponentItem},
-    types::{Types, TypesRef},
+    types::TypesRef,
 };
 
 pub use self::{
@@ -20,6 +20,7 @@ use crate::interface::{ExternName, TypeHash};
 
 mod error;
 mod limits;
+mod read;
 mod scan;
 mod shape;
 mod weigh;
@@ -107,7 +108,7 @@ impl Inspection {
     pub fn of(bytes: &[u8], limits: &InspectLimits) -> Result<Self, InspectError> {
         check_start(bytes, limits)?;
         let counts = scan::scan(bytes, limits)?;
-        let seen = read(bytes, limits)?;
+        let seen = read::read(bytes, limits)?;
         let (kind, imports, exports) = seen.externs(limits)?;
         let tracks = tracks(imports.iter().chain(&exports))?;
         let wit = wit::print(bytes, limits)?;
@@ -190,92 +191,7 @@ fn check_start(bytes: &[u8], limits: &InspectLimits) -> Result<(), InspectError>
     }
 }
 
-/// What reading everything but function bodies leaves behind.
-struct Seen {
-    types: Types,
-    imports: Vec<String>,
-    exports: Vec<String>,
-    name: Option<String>,
-    version: Option<String>,
-}
-
-fn read(bytes: &[u8], limits: &InspectLimits) -> Result<Seen, InspectError> {
-    let mut validator = Validator::new_with_features(features());
-    let mut parser = Parser::new(0);
-    parser.set_features(features());
-    let mut scale = weigh::Scale::default();
-    let (mut imports, mut exports) = (Vec::new(), Vec::new());
-    let (mut name, mut version, mut types) = (None, None, None);
-    let mut depth = 0;
-    for payload in parser.parse_all(bytes) {
-        let payload = payload?;
-        match validator.payload(&payload)? {
-            ValidPayload::End(ended) => {
-                depth -= 1;
-                types = Some(ended);
-            }
-            // Bodies are left to the end of the inspection.
-            ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::Func(..) => {}
-        }
-        match payload {
-            Payload::Version { .. } => depth += 1,
-            Payload::ComponentTypeSection(section) => {
-                weigh(&mut scale, validator.types(0), section.count(), limits)?;
-            }
-            Payload::ComponentImportSection(section) if depth == 1 => {
-                for import in section {
-                    imports.push(import?.name.name.to_owned());
-                }
-            }
-            Payload::ComponentExportSection(section) if depth == 1 => {
-                for export in section {
-                    exports.push(export?.name.name.to_owned());
-                }
-            }
-            Payload::CustomSection(section) if depth == 1 => match section.as_known() {
-                wasmparser::KnownCustom::ComponentName(names) => name = name.or(component_name(names)),
-                _ if section.name() == "version" => version = version.or(metadata(section.data())),
-                _ => {}
-            },
-            _ => {}
-        }
-    }
-    let types = types.ok_or(InspectError::Invalid { message: "nothing ends".into(), offset: bytes.len() })?;
-    Ok(Seen { types, imports, exports, name, version })
-}
-
-/// Weighs the types that a section just defined, before anything refers to them.
-fn weigh(
-    scale: &mut weigh::Scale,
-    types: Option<TypesRef<'_>>,
-    count: u32,
-    limits: &InspectLimits,
-) -> Result<(), InspectError> {
-    let Some(types) = types else { return Ok(()) };
-    let all = types.component_type_count();
-    for index in all.saturating_sub(count)..all {
-        if scale.any(types, types.component_any_type_at(index))? > limits.type_nodes {
-            return Err(InspectError::TypeTooComplex { name: format!("type {index}"), max: limits.type_nodes });
-        }
-    }
-    Ok(())
-}
-
-fn component_name(names: wasmparser::ComponentNameSectionReader<'_>) -> Option<String> {
-    names.into_iter().find_map(|part| match part {
-        Ok(wasmparser::ComponentName::Component { name, .. }) => metadata(name.as_bytes()),
-        _ => None,
-    })
-}
-
-/// Metadata is a claim of the toolchain, so a useless one counts as none.
-fn metadata(bytes: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let plain = !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control);
-    plain.then(|| text.to_owned())
-}
-
-impl Seen {
+impl read::Seen {
     fn externs(&self, limits: &InspectLimits) -> Result<(ComponentKind, Vec<Extern>, Vec<Extern>), InspectError> {
         let types = self.types.as_ref();
         let imports: Vec<_> = items(&self.imports, |name| types.component_item_for_import(name));

@@ -29,6 +29,9 @@ pub struct InspectLimits {
     /// used. 100,000: a guest that imports all of WASI 0.2 has less than 4,000. Keeps `type b = tuple<a, a>; type c = tuple<b, b>; …` from growing
     /// without end.
     pub type_nodes: u64,
+    /// Imports and exports, with the nodes of their types, of everything that is instantiated, counted at each
+    /// instance. 1,000,000: the Python guest has less than 8,000.
+    pub instantiated: u64,
     /// Bytes of all data segments. 128 MiB: they are part of the component.
     pub data_bytes: u64,
     /// Bytes of memory that all modules ask for at their start. 1 GiB.
@@ -51,6 +54,7 @@ impl Default for InspectLimits {
             crossings: 20_000,
             wit_bytes: MIB,
             type_nodes: 100_000,
+            instantiated: 1_000_000,
             data_bytes: 128 * MIB,
             initial_memory: 1024 * MIB,
             table_elements: 1_000_000,

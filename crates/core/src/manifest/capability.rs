@@ -169,7 +169,7 @@ fn capability(
 ) -> Option<Capability> {
     let reason = table.required(reader, "reason");
     let listed = table.value(reader, "allow").is_some();
-    let scopes: Vec<super::Verbatim> = table.list(reader, "allow");
+    let scopes: Vec<reader::Verbatim> = table.list(reader, "allow");
     let mut allow: Vec<String> = scopes.into_iter().map(|scope| scope.0).collect();
     for scope in &allow {
         if let Err(error) = kind.check_scope(scope) {

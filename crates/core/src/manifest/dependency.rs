@@ -6,8 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use toml::de::DeValue;
 
 use super::{
-    About, MAX_ENTRIES, choice,
-    reader::{self, Reader, Section, Value},
+    MAX_ENTRIES,
+    reader::{self, Reader, Section, Value, choice},
+    tables::About,
 };
 use crate::{
     id::PluginId,

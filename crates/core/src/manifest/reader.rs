@@ -158,6 +158,71 @@ impl<'a, 't> Section<'a, 't> {
     }
 }
 
+/// A list without repetition of at most `max` items.
+pub(super) fn bounded_list<T: FromStr<Err: Display> + Ord + Display>(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    max: usize,
+) -> Vec<T> {
+    let items: Vec<T> = section.list(reader, key);
+    let line = section.value(reader, key).map_or(section.line(), |(line, _)| line);
+    if items.len() > max {
+        reader.problem(line, section.at(key), format!("has {} items: at most {max} are allowed", items.len()));
+    }
+    let mut sorted: Vec<_> = items.iter().collect();
+    sorted.sort_unstable();
+    for twice in sorted.windows(2).filter(|pair| pair[0] == pair[1]) {
+        reader.problem(line, section.at(key), format!("names `{}` twice", twice[0]));
+    }
+    items
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Copy>(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    choices: &[(&str, T)],
+) -> Option<T> {
+    let line = section.value(reader, key)?.0;
+    let text: Verbatim = section.parsed(reader, key)?;
+    if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text.0) {
+        return Some(*value);
+    }
+    let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let message = format!("is \"{}\", not {}", shown(&text.0), names.join(" or "));
+    reader.problem(line, section.at(key), message);
+    None
+}
+
+/// Any string.
+pub(super) struct Verbatim(pub(super) String);
+
+impl FromStr for Verbatim {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A value between bounds, both included.
+pub(super) fn within<T: FromStr<Err: Display> + Ord + Display + Copy>(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    (least, most): (T, T),
+) -> Option<T> {
+    let value: T = section.parsed(reader, key)?;
+    if (least..=most).contains(&value) {
+        return Some(value);
+    }
+    let line = section.value(reader, key)?.0;
+    reader.problem(line, section.at(key), format!("is {value}, not from {least} to {most}"));
+    None
+}
+
 /// `value` as a table.
 pub(super) fn table<'a, 't>(
     reader: &mut Reader<'_>,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use toml::de::DeValue;
 
 use super::{
-    MAX_ENTRIES, choice,
-    reader::{self, Reader, Section, integer, kind},
+    MAX_ENTRIES,
+    reader::{self, Reader, Section, choice, integer, kind},
     text::ConfigKey,
 };
 

@@ -185,6 +185,27 @@ fn a_type_that_doubles_at_each_line_is_refused_when_it_is_defined() {
 }
 
 #[test]
+fn instantiating_something_large_many_times_is_refused() {
+    let mut text = String::from("(component (type $t0 (tuple u8 u8))");
+    for n in 1..14 {
+        text += &format!("(type $t{n} (tuple $t{} $t{}))", n - 1, n - 1);
+    }
+    text += "(type $f (func (param \"a\" $t13))) (import \"f\" (func $g (type $f)))";
+    text += "(component $c (import \"f\" (func (type $f))))";
+    text += &"(instance (instantiate $c (with \"f\" (func $g))))".repeat(100);
+    let error = inspect_wat(&(text + ")")).expect_err("must be refused");
+    // The component's type has 1 node, the function's 1 and the tuple's 2^15 - 1: 31 of them are more than a million.
+    let what = "imports, exports and nodes of their types in what it instantiates";
+    assert_eq!(error, InspectError::TooMany { what, count: 31 * 32_769, max: 1_000_000 });
+
+    let exports: String = (0..1_000).map(|n| format!("(func (export \"f{n}\"))")).collect();
+    let instances = "(core instance (instantiate $m))".repeat(1_001);
+    let error =
+        inspect_wat(&format!("(component (core module $m {exports}) {instances})")).expect_err("must be refused");
+    assert_eq!(error, InspectError::TooMany { what, count: 1_001_000, max: 1_000_000 });
+}
+
+#[test]
 fn a_long_name_is_refused_wherever_it_stands() {
     let long = "a".repeat(300);
     let start = "a".repeat(80);
