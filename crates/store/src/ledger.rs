@@ -151,7 +151,7 @@ pub enum LedgerError {
         found: Option<u64>,
     },
     /// Too many keys at once.
-    #[error("{found} keys with the ledger's own: one request has at most {MAX_KEYS}")]
+    #[error("{found} keys in one request, the ledger's own included: at most {MAX_KEYS} are possible")]
     TooManyKeys {
         /// How many, the ledger's own included.
         found: usize,

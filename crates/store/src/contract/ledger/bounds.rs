@@ -21,7 +21,7 @@ fn puts(count: usize) -> Vec<Write> {
 pub async fn ninety_nine_items_are_one_transaction_and_a_hundred_are_too_many(place: &impl Place<dyn Ledger>) {
     let ledger = place.open().await;
     let message = refusal(&*ledger, &transaction("a", None, puts(100)), at(0)).await;
-    assert_eq!(message, "101 keys with the ledger's own: one request has at most 100");
+    assert_eq!(message, "101 keys in one request, the ledger's own included: at most 100 are possible");
     write(&*ledger, "b", puts(99), at(0)).await;
     assert_eq!(ledger.list("p", None, 200, at(0)).await.expect("a list").len(), 99);
 }
@@ -32,7 +32,7 @@ pub async fn the_head_the_event_and_its_private_part_count_as_keys(place: &impl 
     with_private.private = Some(private("who"));
     for (draft, count) in [(genesis(), 98), (with_private.clone(), 97)] {
         let message = refusal(&*ledger, &transaction("a", Some(draft), puts(count)), at(0)).await;
-        assert_eq!(message, "101 keys with the ledger's own: one request has at most 100");
+        assert_eq!(message, "101 keys in one request, the ledger's own included: at most 100 are possible");
     }
     assert_eq!(ledger.head().await.expect("a head"), Head::none());
     commit(&*ledger, &transaction("a", Some(with_private), puts(96)), at(0)).await;
@@ -110,5 +110,5 @@ pub async fn a_read_has_at_most_a_hundred_keys(place: &impl Place<dyn Ledger>) {
     let keys: Vec<_> = (0..101).map(|number| key("p", &number.to_string())).collect();
     assert_eq!(ledger.get_many(&keys[..100], at(0)).await.expect("a read"), vec![None; 100]);
     let refused = ledger.get_many(&keys, at(0)).await.map_err(|e| e.to_string());
-    assert_eq!(refused, Err("101 keys with the ledger's own: one request has at most 100".into()));
+    assert_eq!(refused, Err("101 keys in one request, the ledger's own included: at most 100 are possible".into()));
 }
