@@ -1,11 +1,13 @@
 //! Whether a set of records may become visible, from what the ledger knows. Nothing here does anything.
 
+use std::collections::BTreeMap;
+
 use stoa_core::{digest::Digest, id::PluginId, release::Release, version::VersionReq};
 
 use crate::{
     problem::{Code, Problem},
     publish::{
-        known::Known,
+        known::{Known, skeleton},
         set::{Candidate, Set},
     },
 };
@@ -16,6 +18,7 @@ use crate::{
 /// # Errors
 /// The [`Problem`] of the first record at fault.
 pub fn fresh<'s>(set: &'s Set, known: &Known) -> Result<Vec<&'s Candidate>, Problem> {
+    check_set_names(set)?;
     let mut fresh = Vec::new();
     for candidate in set.candidates() {
         if already_published(candidate, known)? {
@@ -74,6 +77,19 @@ fn check_name(id: &PluginId, known: &Known) -> Result<(), Problem> {
         }
         _ => Ok(()),
     }
+}
+
+/// Two names of one set are not in the ledger yet, but would both be.
+fn check_set_names(set: &Set) -> Result<(), Problem> {
+    let mut taken = BTreeMap::new();
+    for candidate in set.candidates() {
+        let id = &candidate.release.id;
+        if let Some(other) = taken.insert((id.namespace(), skeleton(id)), id) {
+            let detail = format!("`{id}` would be taken for `{other}`, which is in the same set");
+            return Err(Problem::new(Code::NameConfusable, detail).with("exists", other.to_string()));
+        }
+    }
+    Ok(())
 }
 
 fn check_kind(release: &Release, known: &Known) -> Result<(), Problem> {

@@ -73,7 +73,7 @@ async fn take(app: &App, grant: &UploadGrant, body: Body) -> Result<(), Problem>
 async fn receive(app: &App, grant: &UploadGrant, body: Body) -> Result<Bytes, Problem> {
     let mut pieces = Pieces::new(body, grant.size, app.config.body_idle);
     let (mut whole, mut hasher) = (BytesMut::new(), Hasher::new());
-    while let Some(piece) = pieces.next().await? {
+    while let Some(piece) = next(&mut pieces, grant).await? {
         hasher.update(&piece);
         whole.extend_from_slice(&piece);
     }
@@ -82,6 +82,17 @@ async fn receive(app: &App, grant: &UploadGrant, body: Body) -> Result<Bytes, Pr
     }
     wrong_digest(blob(grant), hasher.finish())?;
     Ok(whole.freeze())
+}
+
+/// The next piece. More bytes than granted are a blob of the wrong size: the route as such takes larger ones.
+async fn next(pieces: &mut Pieces, grant: &UploadGrant) -> Result<Option<Bytes>, Problem> {
+    pieces.next().await.map_err(|problem| match problem.code() {
+        Code::BodyTooLarge => {
+            let detail = format!("the blob {} has {} bytes, and more were sent", grant.digest, grant.size);
+            Problem::new(Code::BlobSize, detail).with("blob", grant.digest.to_string())
+        }
+        _ => problem,
+    })
 }
 
 fn blob(grant: &UploadGrant) -> BlobRef {
