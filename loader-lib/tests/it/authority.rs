@@ -79,6 +79,23 @@ async fn a_plugin_logs_reads_its_configuration_and_says_goodbye() -> Outcome {
     Ok(())
 }
 
+#[tokio::test]
+async fn what_a_plugin_prints_is_logged_by_lines() -> Outcome {
+    let lines = Lines::default();
+    let _listening = tracing::subscriber::set_default(lines.clone());
+    let folder = tempfile::tempdir()?;
+    let host = Host::<()>::builder().build()?;
+    let plan = PlanBuilder::new(folder.path()).plugin("demo:printer", "1.0.0", &guests::printer());
+    host.apply(plan.build()?).await?.all()?;
+    let printer = host.plugin("demo:printer")?;
+    printer.call_wave("print()").await?;
+    printer.call_wave("print()").await?;
+    host.shutdown(std::time::Duration::from_secs(5)).await;
+    let expected = ["INFO hello demo:printer", "INFO worhello demo:printer", "INFO wor demo:printer"];
+    assert_eq!(*lines.0.lock().expect("no panic"), expected);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_may_refuse_to_start() -> Outcome {
     let folder = tempfile::tempdir()?;

@@ -78,7 +78,7 @@ async fn a_call_that_does_not_fit_is_refused_and_costs_nothing() -> Outcome {
     assert_eq!(wrong.code(), "signature");
     refusals.push(host.plugin("demo:none").map(drop).expect_err("no such plugin").to_string());
     insta::assert_snapshot!(refusals.join("\n"), @"
-    demo:leaf has no function bum; it exports demo:leaf/api@1.0.0.bump, demo:leaf/api@1.0.0.trap, demo:leaf/api@1.0.0.spin, demo:leaf/api@1.0.0.toil, demo:leaf/api@1.0.0.grow, demo:leaf/api@1.0.0.deep, demo:leaf/api@1.0.0.echo
+    demo:leaf has no function bum; it exports demo:leaf/api@1.0.0.bump, demo:leaf/api@1.0.0.trap, demo:leaf/api@1.0.0.spin, demo:leaf/api@1.0.0.toil, demo:leaf/api@1.0.0.grow, demo:leaf/api@1.0.0.deep, demo:leaf/api@1.0.0.echo, demo:leaf/api@1.0.0.weigh
     `echo(1)` is not a call in WAVE: invalid value type at 5..6
     `echo` is not a call in WAVE: it has no `(`
     demo:leaf: demo:leaf/api@1.0.0.echo has other types than the call: `1` is given where a string belongs
@@ -262,6 +262,9 @@ async fn more_bytes_than_allowed_are_answered_with_too_large() -> Outcome {
     let wishes = Wishes { call_bytes: Some(100), ..Wishes::default() };
     host.apply(with_relay(plan(folder.path()).wishes(wishes))?).await?.all()?;
     assert_eq!(wave(&relay.call_wave(&call(900)).await?), "err(too-large(100))");
+    let bytes = |n: usize| format!("weigh([{}])", vec!["7"; n].join(", "));
+    assert_eq!(wave(&relay.call_wave(&bytes(90)).await?), "ok(90)");
+    assert_eq!(wave(&relay.call_wave(&bytes(900)).await?), "err(too-large(100))");
     assert_eq!(wave(&relay.call_wave("bump()").await?), "ok(1)");
     Ok(())
 }

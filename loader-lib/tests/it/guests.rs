@@ -59,6 +59,7 @@ pub(crate) fn leaf_of(version: &str, salt: u32) -> Vec<u8> {
                 (call $ok (memory.size)))
             (func (export "deep") (result i32) (call $down (i32.const 0)) (call $ok (i32.const 0)))
             (func $down (param i32) (call $down (i32.add (local.get 0) (i32.const 1))))
+            (func (export "weigh") (param i32 i32) (result i32) (call $ok (local.get 1)))
             (func (export "echo") (param i32 i32) (result i32)
                 (i32.store8 (i32.const 1024) (i32.const 0))
                 (i32.store (i32.const 1032) (local.get 0))
@@ -74,11 +75,13 @@ pub(crate) fn leaf_of(version: &str, salt: u32) -> Vec<u8> {
         (func $deep (result $answer) (canon lift (core func $i "deep") (memory $i "memory")))
         (func $echo (param "text" string) (result (result string (error $call-error)))
             (canon lift (core func $i "echo") (memory $i "memory") (realloc (func $i "realloc"))))
+        (func $weigh (param "bytes" (list u8)) (result $answer)
+            (canon lift (core func $i "weigh") (memory $i "memory") (realloc (func $i "realloc"))))
         (instance $api
             (export "call-error" (type $call-error))
             (export "bump" (func $bump)) (export "trap" (func $trap)) (export "spin" (func $spin))
             (export "toil" (func $toil)) (export "grow" (func $grow)) (export "deep" (func $deep))
-            (export "echo" (func $echo)))
+            (export "echo" (func $echo)) (export "weigh" (func $weigh)))
         (export "demo:leaf/api@{version}" (instance $api)))"#
     ))
 }
@@ -99,6 +102,7 @@ pub(crate) fn relay() -> Vec<u8> {
             (export "bump" (func (result $answer)))
             (export "trap" (func (result $answer)))
             (export "spin" (func (result $answer)))
+            (export "weigh" (func (param "bytes" (list u8)) (result $answer)))
             (export "echo" (func (param "text" string) (result (result string (error $call-error)))))))
         (alias export $leaf "call-error" (type $call-error))
         (core module $memory {PRELUDE} (export "ok" (func $ok)))
@@ -107,8 +111,10 @@ pub(crate) fn relay() -> Vec<u8> {
         (core func $trap' (canon lower (func $leaf "trap") (memory $mem "memory")))
         (core func $spin' (canon lower (func $leaf "spin") (memory $mem "memory")))
         (core func $echo' (canon lower (func $leaf "echo") (memory $mem "memory") (realloc (func $mem "realloc"))))
+        (core func $weigh' (canon lower (func $leaf "weigh") (memory $mem "memory")))
         (core module $m
             (import "leaf" "bump" (func $bump (param i32)))
+            (import "leaf" "weigh" (func $weigh (param i32 i32 i32)))
             (import "leaf" "trap" (func $trap (param i32)))
             (import "leaf" "spin" (func $spin (param i32)))
             (import "leaf" "echo" (func $echo (param i32 i32 i32)))
@@ -116,6 +122,8 @@ pub(crate) fn relay() -> Vec<u8> {
             (func (export "bump") (result i32) (call $bump (i32.const 1024)) (i32.const 1024))
             (func (export "trap") (result i32) (call $trap (i32.const 1024)) (i32.const 1024))
             (func (export "spin") (result i32) (call $spin (i32.const 1024)) (i32.const 1024))
+            (func (export "weigh") (param i32 i32) (result i32)
+                (call $weigh (local.get 0) (local.get 1) (i32.const 1024)) (i32.const 1024))
             (func (export "echo") (param i32 i32) (result i32)
                 (call $echo (local.get 0) (local.get 1) (i32.const 1024)) (i32.const 1024))
             (func (export "own") (result i32)
@@ -123,17 +131,20 @@ pub(crate) fn relay() -> Vec<u8> {
                 (global.get $own)))
         (core instance $i (instantiate $m (with "leaf" (instance
             (export "bump" (func $bump')) (export "trap" (func $trap')) (export "spin" (func $spin'))
-            (export "echo" (func $echo'))))))
+            (export "echo" (func $echo')) (export "weigh" (func $weigh'))))))
         (type $answer (result u32 (error $call-error)))
         (func $bump (result $answer) (canon lift (core func $i "bump") (memory $mem "memory")))
         (func $trap (result $answer) (canon lift (core func $i "trap") (memory $mem "memory")))
         (func $spin (result $answer) (canon lift (core func $i "spin") (memory $mem "memory")))
         (func $echo (param "text" string) (result (result string (error $call-error)))
             (canon lift (core func $i "echo") (memory $mem "memory") (realloc (func $mem "realloc"))))
+        (func $weigh (param "bytes" (list u8)) (result $answer)
+            (canon lift (core func $i "weigh") (memory $mem "memory") (realloc (func $mem "realloc"))))
         (func $own (result u32) (canon lift (core func $i "own")))
         (instance $api
             (export "bump" (func $bump)) (export "trap" (func $trap)) (export "spin" (func $spin))
-            (export "echo" (func $echo)) (export "own" (func $own)))
+            (export "echo" (func $echo)) (export "own" (func $own))
+            (export "weigh" (func $weigh)))
         (export "demo:relay/api@1.0.0" (instance $api)))"#
     ))
 }
@@ -309,5 +320,42 @@ pub(crate) fn plain() -> Vec<u8> {
         (func $bump (result string) (canon lift (core func $i "bump") (memory $i "memory")))
         (instance $api (export "bump" (func $bump)))
         (export "demo:leaf/api@1.0.0" (instance $api)))"#
+    ))
+}
+
+/// `demo:printer/api@1.0.0`, whose `print` writes `hello`, the end of the line and `wor` to standard output, in two
+/// streams.
+pub(crate) fn printer() -> Vec<u8> {
+    bytes(&format!(
+        r#"(component
+        (import "wasi:io/error@0.2.0" (instance $error (export "error" (type (sub resource)))))
+        (alias export $error "error" (type $error-type))
+        (import "wasi:io/streams@0.2.0" (instance $streams
+            (alias outer 1 $error-type (type $e'))
+            (export "error" (type $e (eq $e')))
+            (export "output-stream" (type $out (sub resource)))
+            (type $stream-error' (variant (case "last-operation-failed" (own $e)) (case "closed")))
+            (export "stream-error" (type $stream-error (eq $stream-error')))
+            (export "[method]output-stream.blocking-write-and-flush" (func
+                (param "self" (borrow $out)) (param "contents" (list u8)) (result (result (error $stream-error)))))))
+        (alias export $streams "output-stream" (type $out))
+        (import "wasi:cli/stdout@0.2.0" (instance $stdout
+            (alias outer 1 $out (type $o'))
+            (export "output-stream" (type $o (eq $o')))
+            (export "get-stdout" (func (result (own $o))))))
+        (core module $memory {PRELUDE} (data (i32.const 100) "hello\0awor"))
+        (core instance $mem (instantiate $memory))
+        (core func $get' (canon lower (func $stdout "get-stdout")))
+        (core func $write' (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $mem "memory")))
+        (core module $m
+            (import "" "get" (func $get (result i32)))
+            (import "" "write" (func $write (param i32 i32 i32 i32)))
+            (func (export "print")
+                (call $write (call $get) (i32.const 100) (i32.const 3) (i32.const 1024))
+                (call $write (call $get) (i32.const 103) (i32.const 6) (i32.const 1024))))
+        (core instance $i (instantiate $m (with "" (instance (export "get" (func $get')) (export "write" (func $write'))))))
+        (func $print (canon lift (core func $i "print")))
+        (instance $api (export "print" (func $print)))
+        (export "demo:printer/api@1.0.0" (instance $api)))"#
     ))
 }

@@ -18,9 +18,7 @@ async fn refusal(plan: PlanBuilder) -> Result<String, Box<dyn std::error::Error 
 async fn imports_that_nobody_provides_are_all_named() -> Outcome {
     let folder = tempfile::tempdir()?;
     let plan = PlanBuilder::new(folder.path()).plugin("demo:wanting", "1.0.0", &guests::wanting());
-    insta::assert_snapshot!(refusal(plan).await?, @r#"
-    unknown-import: demo:wanting imports acme:none/such@1.0.0, stoa:plugin/state@9.0.0, wasi:http/outgoing-handler@0.2.0, which neither this host nor a plugin it depends on provides
-    "#);
+    insta::assert_snapshot!(refusal(plan).await?, @r#"unknown-import: demo:wanting imports acme:none/such@1.0.0, stoa:plugin/state@9.0.0, wasi:http/outgoing-handler@0.2.0, which neither this host nor a plugin it depends on provides"#);
     Ok(())
 }
 
@@ -33,9 +31,7 @@ async fn an_import_is_not_bound_to_a_plugin_that_was_not_resolved_for_it() -> Ou
         "1.0.0",
         &guests::relay(),
     );
-    insta::assert_snapshot!(refusal(plan).await?, @r#"
-    unknown-import: demo:relay imports demo:leaf/api@1.0.0, which neither this host nor a plugin it depends on provides
-    "#);
+    insta::assert_snapshot!(refusal(plan).await?, @r#"unknown-import: demo:relay imports demo:leaf/api@1.0.0, which neither this host nor a plugin it depends on provides"#);
     Ok(())
 }
 
@@ -92,9 +88,7 @@ async fn a_function_that_can_not_tell_failures_needs_a_dependency_that_traps() -
         "1.0.0",
         &guests::caller_of("1.0.0", r#"(export "bump" (func (result string)))"#),
     );
-    insta::assert_snapshot!(refusal(plan.depends_on("demo:leaf", &[LEAF])).await?, @r#"
-    incompatible: demo:caller imports demo:leaf/api@1.0.0.bump from demo:leaf: its result can not hold a call-error, so the dependency needs on-failure = "trap"
-    "#);
+    insta::assert_snapshot!(refusal(plan.depends_on("demo:leaf", &[LEAF])).await?, @r#"incompatible: demo:caller imports demo:leaf/api@1.0.0.bump from demo:leaf: its result can not hold a call-error, so the dependency needs on-failure = "trap""#);
 
     let plan = PlanBuilder::new(folder.path()).plugin("demo:leaf", "1.0.0", &guests::plain()).plugin(
         "demo:caller",

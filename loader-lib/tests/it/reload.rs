@@ -161,7 +161,7 @@ async fn after_a_shutdown_nothing_runs_and_nothing_is_held() -> Outcome {
     host.shutdown(Duration::from_millis(50)).await;
     assert_eq!(spinning.await?.expect_err("it never ends by itself").code(), "cut-off");
     assert_eq!(host.memory_used(), 0);
-    assert_eq!(leaf.call_wave("bump()").await.expect_err("it is gone").code(), "unknown-plugin");
+    assert_eq!(leaf.call_wave("bump()").await.expect_err("it is gone").code(), "shut-down");
     assert_eq!(host.apply(Plan::default()).await.expect_err("it is over").code(), "shut-down");
     Ok(())
 }
