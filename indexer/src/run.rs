@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
     digest::Digest,
     document::Document,
@@ -20,6 +21,8 @@ use crate::{error::IndexerError, tree::Tree};
 
 /// Events that one run covers: a bound on memory, and on what is lost when a run is cut off.
 const EVENTS_PER_RUN: usize = 512;
+/// Objects written at a time.
+const PARALLEL: usize = 16;
 
 /// Makes the signed index follow the ledger. Holds the online keys of bins, snapshot and catalog, and no way to
 /// move the pointer: that is the signer's.
@@ -88,10 +91,11 @@ impl Indexer {
 
     /// The log outlives the ledger's engine: every event lies in `events/` before anything shows it.
     async fn archive(&self, events: &[Sealed]) -> Result<(), IndexerError> {
-        for event in events {
-            self.put(&BlobKey::Event(event.event().seq), event.bytes()).await?;
-        }
-        Ok(())
+        let put = |event: &Sealed| {
+            let (key, bytes) = (BlobKey::Event(event.event().seq), event.bytes().to_vec());
+            async move { self.put(&key, &bytes).await }
+        };
+        stream::iter(events.iter().map(put).collect::<Vec<_>>()).buffer_unordered(PARALLEL).try_collect::<()>().await
     }
 
     /// Reads what the events will change.
@@ -114,14 +118,18 @@ impl Indexer {
         Ok(base)
     }
 
+    /// Nothing points at any of these yet, so they are written in parallel: on a disk each costs a sync. The
+    /// snapshot is the last, so that a folder with a snapshot has all that it names.
     async fn write(&self, revision: &Revision) -> Result<(), IndexerError> {
-        for digest in &revision.artifacts {
-            self.publish(*digest).await?;
-        }
-        for (path, bytes) in &revision.files {
-            self.put(&BlobKey::Public(path.clone()), bytes).await?;
-        }
-        Ok(())
+        let artifacts: Vec<_> = revision.artifacts.iter().map(|digest| self.publish(*digest)).collect();
+        stream::iter(artifacts).buffer_unordered(PARALLEL).try_collect::<()>().await?;
+        let Some((snapshot, files)) = revision.files.split_last() else { return Ok(()) };
+        let put = |(path, bytes): &'_ (PublicPath, Vec<u8>)| {
+            let (key, bytes) = (BlobKey::Public(path.clone()), bytes.clone());
+            async move { self.put(&key, &bytes).await }
+        };
+        stream::iter(files.iter().map(put).collect::<Vec<_>>()).buffer_unordered(PARALLEL).try_collect::<()>().await?;
+        self.put(&BlobKey::Public(snapshot.0.clone()), &snapshot.1).await
     }
 
     /// Copies a blob of a release from the private store to the public tree.

@@ -13,7 +13,6 @@ use crate::{
     progress::Spinner,
     report::{BAD, DIM, Failure, GOOD, NAME, Output},
 };
-use server::Server;
 use steps::Stage;
 
 /// One step, as it went.

@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &Run, output: Output) -> Result<(), Failure> {
     spinner.say("fetching components");
     let plan = registry.plan(&resolution, &wanted, |_| ()).await.map_err(super::explain)?;
     spinner.say("compiling");
-    let _all_run = host.apply(plan).await?.all()?;
+    host.apply(plan).await?.all()?;
     spinner.say(format!("calling {}", args.invoke));
     let plugin = host.plugin(&args.plugin.id.to_string())?;
     let version = plugin.version()?;

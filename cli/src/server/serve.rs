@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use axum::Router;
+use axum::{Router, routing::any_service};
 use stoa_api::{ApiConfig, App, Bell, Clock};
 use stoa_core::time::Time;
 use stoa_indexer::{Follower, IndexerError};
@@ -84,7 +84,7 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
 }
 
 fn router(registry: &Registry, url: &str, wake: Wake) -> Router {
-    let config = ApiConfig { api_base_url: url.trim_end_matches('/').to_owned(), ..ApiConfig::default() };
+    let config = ApiConfig { api_base_url: format!("{}/api", url.trim_end_matches('/')), ..ApiConfig::default() };
     let app = App::new(registry.ledger.clone(), registry.blobs.clone(), Arc::new(wake), Arc::new(SystemClock), config);
     // Components are compressed badly and hashed as they are: they go as they lie.
     let worth = SizeAbove::new(256).and(NotForContentType::const_new("application/octet-stream"));
@@ -92,7 +92,7 @@ fn router(registry: &Registry, url: &str, wake: Wake) -> Router {
         .fallback(files::serve)
         .with_state(registry.blobs.clone())
         .layer(CompressionLayer::new().compress_when(worth));
-    Router::new().route_service("/api/{*rest}", stoa_api::router(app)).fallback_service(files)
+    Router::new().route("/api/{*rest}", any_service(stoa_api::router(app))).fallback_service(files)
 }
 
 /// Follows the ledger: the first change at once, later ones batched.

@@ -130,8 +130,9 @@ impl Stage {
     pub(super) async fn start(&self, plan: Plan) -> Done<Host<()>> {
         let registry = self.open("http://127.0.0.1", true).await?;
         let host = host::host(&registry)?;
-        let applied = host.apply(plan).await?.all()?;
+        let applied = host.apply(plan).await?;
         let names: Vec<String> = applied.plugins.iter().map(|(id, _)| id.to_string()).collect();
+        applied.all()?;
         Ok((host, format!("{}, each in a store of its own", names.join(" → "))))
     }
 
@@ -149,7 +150,7 @@ impl Stage {
         let locked = choose(&registry, Refresh::Never, Some(online.lock), Mode::Locked).await?;
         let plan = registry.plan(&locked.resolution, &locked.wanted, |_| ()).await.map_err(cmd::explain)?;
         let host = host::host(&registry)?;
-        let _all_run = host.apply(plan).await?.all()?;
+        host.apply(plan).await?.all()?;
         let values = host.plugin(PLUGIN)?.call_wave(CALL).await;
         cmd::run::end(host).await;
         if texts(&values?)? != expected {

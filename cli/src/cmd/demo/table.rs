@@ -22,7 +22,9 @@ pub(super) fn verdict(steps: &[Step]) -> String {
     let done = steps.iter().filter(|step| step.ok).count();
     match steps.iter().find(|step| !step.ok) {
         None => format!("\n{GOOD}all {done} steps{GOOD:#} {DIM}in {total}{DIM:#}"),
-        Some(step) => format!("\n{REFUSED}failed{REFUSED:#} at `{}` {DIM}after {done} steps, {total}{DIM:#}", step.name),
+        Some(step) => {
+            format!("\n{REFUSED}failed{REFUSED:#} at `{}` {DIM}after {done} steps, {total}{DIM:#}", step.name)
+        }
     }
 }
 
