@@ -34,11 +34,8 @@ pub fn check(release: &Release) -> Result<(), Problem> {
     release.categories.iter().try_for_each(|text| record.text::<Category>("categories", text))?;
     record.count("dependencies", release.dependencies.len(), MAX_ENTRIES)?;
     release.capabilities.iter().try_for_each(|(name, reason)| record.capability(name, reason))?;
-    match release.limits.keys().find(|name| !LIMITS.contains(&name.as_str())) {
-        Some(name) => {
-            return record.refuse("limits", format!("`{name}` is not a limit; there are {}", LIMITS.join(", ")));
-        }
-        None => {}
+    if let Some(name) = release.limits.keys().find(|name| !LIMITS.contains(&name.as_str())) {
+        return record.refuse("limits", format!("`{name}` is not a limit; there are {}", LIMITS.join(", ")));
     }
     match release.runtime.pool {
         Some(pool) if !(1..=MAX_POOL).contains(&pool) => {
