@@ -61,11 +61,10 @@ impl Applied {
     /// # Errors
     ///
     /// [`LoaderError::NotLoaded`] for the first plugin, in load order, that does not run as planned.
-    pub fn all(self) -> Result<Self, LoaderError> {
-        let first = self.failures().next().map(|(plugin, error)| (plugin.clone(), error.clone()));
-        match first {
-            Some((plugin, source)) => Err(LoaderError::NotLoaded { plugin, source }),
-            None => Ok(self),
+    pub fn all(&self) -> Result<(), LoaderError> {
+        match self.failures().next() {
+            Some((plugin, source)) => Err(LoaderError::NotLoaded { plugin: plugin.clone(), source: source.clone() }),
+            None => Ok(()),
         }
     }
 }

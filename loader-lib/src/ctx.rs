@@ -66,7 +66,14 @@ pub struct PluginCtx<S> {
 impl<S> PluginCtx<S> {
     /// WASI is linked but empty: no files, no environment, no arguments, no network; what is printed is logged.
     pub(crate) fn new(state: S, info: Arc<PluginInfo>, output: Arc<Output>, account: Account) -> Self {
-        let wasi = WasiCtx::builder().stdout(Stdio::stdout(&output)).stderr(Stdio::stderr(&output)).build();
+        let wasi = WasiCtx::builder()
+            .stdout(Stdio::stdout(&output))
+            .stderr(Stdio::stderr(&output))
+            // Sockets could be made by default, though no address would be allowed.
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         Self { state, info, output, wasi, table, account, ticks: 0, call: None }

@@ -43,8 +43,9 @@ fn config() -> Config {
 }
 
 /// WebAssembly as `wasm32-wasip2` toolchains write it. What is off either lets guests escape an account
-/// that the loader keeps (64-bit memories, pages of one byte) or is not settled yet. Reference types and
-/// exceptions go with garbage collection, which this build of the engine does without.
+/// that the loader keeps (64-bit memories, pages of one byte) or is not settled yet. Reference
+/// types are on as well, but for `externref`: that and exceptions come with garbage collection, which this build
+/// of the engine does without.
 fn features(config: &mut Config) {
     config
         .wasm_component_model(true)

@@ -15,6 +15,8 @@ pub(crate) struct Graph<S: 'static> {
     keys: HashMap<PluginId, SlotKey>,
     /// In load order, each with its place in the host's own list.
     order: Vec<(SlotKey, u32)>,
+    /// Whether the host was shut down.
+    closed: bool,
     /// Why plugins of the plan are missing.
     absent: HashMap<PluginId, Arc<LoaderError>>,
     /// Dropped with the graph: then nobody calls through it any more.
@@ -34,10 +36,16 @@ impl<S: Send + 'static> Graph<S> {
             keys: slots.iter().map(|(slot, _)| (slot.key().id().clone(), slot.key().clone())).collect(),
             order: slots.iter().map(|(slot, rank)| (slot.key().clone(), *rank)).collect(),
             slots: slots.into_iter().map(|(slot, _)| (slot.key().clone(), slot)).collect(),
+            closed: false,
             absent,
             _alive: Some(alive),
         };
         (graph, gone)
+    }
+
+    /// The last graph of a host: empty, and it says why.
+    pub(crate) fn closed(host: HostId) -> Self {
+        Self { closed: true, ..Self::new(host, Vec::new(), HashMap::new()).0 }
     }
 
     pub(crate) fn slot(&self, key: &SlotKey) -> Option<&Arc<Slot<S>>> {
@@ -48,6 +56,9 @@ impl<S: Send + 'static> Graph<S> {
     pub(crate) fn plugin(&self, id: &PluginId) -> Result<&Arc<Slot<S>>, LoaderError> {
         if let Some(slot) = self.keys.get(id).and_then(|key| self.slots.get(key)) {
             return Ok(slot);
+        }
+        if self.closed {
+            return Err(LoaderError::ShutDown);
         }
         Err(match self.absent.get(id) {
             Some(why) => LoaderError::NotLoaded { plugin: id.clone(), source: why.clone() },

@@ -19,6 +19,7 @@ wasmtime::component::bindgen!({
             import stoa:plugin/lifecycle@0.1.0;
         }
     ",
+    additional_derives: [PartialEq, Eq],
 });
 
 pub use stoa::plugin::types::CallError;
@@ -32,6 +33,24 @@ pub(crate) use stoa::plugin::{
 pub(crate) const OFFERED: [&str; 2] = ["stoa:plugin/log@0.1.0", "stoa:plugin/config@0.1.0"];
 /// What a plugin may export to be told when it starts and stops.
 pub(crate) const LIFECYCLE: &str = "stoa:plugin/lifecycle@0.1.0";
+
+impl std::fmt::Display for CallError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unavailable => f.write_str("the plugin is not running or has too many calls waiting"),
+            Self::CircuitOpen(millis) => {
+                write!(f, "the plugin failed too often; calls go through again in {millis} ms")
+            }
+            Self::Timeout => f.write_str("time ran out"),
+            Self::Trapped => f.write_str("the plugin trapped"),
+            Self::Denied => f.write_str("the call is not allowed"),
+            Self::TooLarge(limit) => write!(f, "arguments or results have more than {limit} bytes"),
+            Self::Reentrant => f.write_str("the plugin waits for the very call that calls it"),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
 
 impl From<log::Level> for Level {
     fn from(level: log::Level) -> Self {

@@ -217,9 +217,7 @@ impl<S: Send + 'static> Host<S> {
         let mut turn = self.0.turn.lock().await;
         turn.closed = true;
         let last = self.0.graph.load_full();
-        let (empty, gone) = Graph::new(self.0.shared.id, Vec::new(), Default::default());
-        self.0.graph.store(Arc::new(empty));
-        turn.gone = gone;
+        self.0.graph.store(Arc::new(Graph::closed(self.0.shared.id)));
         for slot in last.in_order().rev() {
             slot.retire(self.goodbye(slot, &last), until).await;
             self.0.shared.bell.ring(Event::Removed { plugin: slot.key().id().clone() });

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wasmtime::component::Val;
+
 const MIB: usize = 1024 * 1024;
 
 /// Ceilings for each plugin of a host. A plugin's own wishes may only lower them.
@@ -19,8 +21,7 @@ pub struct Limits {
     pub init_guest_time: Duration,
     /// Wall clock from the start of a call to its end, waiting included. Default 10 s.
     pub deadline: Duration,
-    /// Bytes that may cross in one direction of one call, lists counted at the size of their elements
-    /// in the Component Model's ABI. Default 4 MiB.
+    /// Bytes that may cross in one direction of one call. Default 2 MiB.
     pub call_bytes: usize,
     /// Calls that may wait for a busy plugin; one more is refused as unavailable. Default 64.
     pub waiters: usize,
@@ -35,7 +36,7 @@ impl Default for Limits {
             guest_time: Duration::from_secs(2),
             init_guest_time: Duration::from_secs(5),
             deadline: Duration::from_secs(10),
-            call_bytes: 4 * MIB,
+            call_bytes: 2 * MIB,
             waiters: 64,
         }
     }
@@ -56,11 +57,12 @@ impl Limits {
         }
     }
 
-    /// The engine's fuel for values that a guest hands to the host in one call. A `Val` takes at most
-    /// 32 bytes more than the byte it stands for, so the engine stops only what the bridge's own count
-    /// would refuse too, but before it is allocated.
+    /// The engine's fuel for values that a guest hands to the host in one call: what they may take while
+    /// they are `Val`s, where even a byte has the size of the largest kind. Twice that, so that what is
+    /// somewhat too large is counted and answered by the bridge. What is far too large is stopped here before
+    /// it is allocated, by a trap: 128 MiB with the default limit.
     pub(crate) fn hostcall_fuel(&self) -> usize {
-        self.call_bytes.saturating_mul(32)
+        self.call_bytes.saturating_mul(2 * size_of::<Val>())
     }
 }
 

@@ -101,34 +101,53 @@ pub(crate) fn threshold() -> Option<Level> {
 
 /// A plugin's standard output or error. All streams opened on it share one unfinished line.
 #[derive(Clone)]
-pub(crate) struct Stdio {
+pub(crate) struct Stdio(Arc<Lines>);
+
+struct Lines {
     output: Arc<Output>,
     source: &'static str,
     level: Level,
-    unfinished: Arc<Mutex<Vec<u8>>>,
+    unfinished: Mutex<Vec<u8>>,
 }
 
 impl Stdio {
     pub(crate) fn stdout(output: &Arc<Output>) -> Self {
-        Self { output: output.clone(), source: "stdout", level: Level::Info, unfinished: Arc::default() }
+        Self::new(output, "stdout", Level::Info)
     }
 
     pub(crate) fn stderr(output: &Arc<Output>) -> Self {
-        Self { output: output.clone(), source: "stderr", level: Level::Warn, unfinished: Arc::default() }
+        Self::new(output, "stderr", Level::Warn)
     }
 
+    fn new(output: &Arc<Output>, source: &'static str, level: Level) -> Self {
+        Self(Arc::new(Lines { output: output.clone(), source, level, unfinished: Mutex::default() }))
+    }
+}
+
+impl Lines {
     fn take(&self, bytes: &[u8]) {
         let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             unfinished.extend_from_slice(piece);
             if unfinished.ends_with(b"\n") || unfinished.len() >= LINE {
-                for line in unfinished.chunks(LINE) {
-                    let line = line.strip_suffix(b"\n").unwrap_or(line);
-                    self.output.line(self.level, self.source, &String::from_utf8_lossy(line), &[]);
-                }
+                self.write(&unfinished);
                 unfinished.clear();
             }
         }
+    }
+
+    fn write(&self, text: &[u8]) {
+        for line in text.chunks(LINE) {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            self.output.line(self.level, self.source, &String::from_utf8_lossy(line), &[]);
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        let rest = std::mem::take(self.unfinished.get_mut().unwrap_or_else(PoisonError::into_inner));
+        self.write(&rest);
     }
 }
 
@@ -155,7 +174,7 @@ impl Pollable for Stdio {
 
 impl OutputStream for Stdio {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.take(&bytes);
+        self.0.take(&bytes);
         Ok(())
     }
 
@@ -170,7 +189,7 @@ impl OutputStream for Stdio {
 
 impl AsyncWrite for Stdio {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        self.take(bytes);
+        self.0.take(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -180,5 +199,21 @@ impl AsyncWrite for Stdio {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_that_writes_too_fast_loses_what_is_too_much() {
+        let output = Output::new("demo:a".parse().expect("an id"));
+        let burst = BURST as usize;
+        assert_eq!(output.admit(burst), Some(0));
+        assert_eq!(output.admit(burst), None);
+        assert_eq!(output.admit(burst), None);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert_eq!(output.admit(1), Some(2 * burst as u64), "it may go on, and hears what was lost");
     }
 }

@@ -1,7 +1,7 @@
 //! What the resolver hands to the runtime: which plugins to run, from which bytes, and who calls whom.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::PathBuf,
     sync::Arc,
@@ -42,11 +42,6 @@ impl Plan {
     /// The plugins in load order.
     pub fn plugins(&self) -> &[PlannedPlugin] {
         &self.plugins
-    }
-
-    /// The slot of each plugin by its id.
-    pub(crate) fn keys(&self) -> HashMap<&PluginId, SlotKey> {
-        self.plugins.iter().map(|plugin| (&plugin.id, plugin.key())).collect()
     }
 }
 

@@ -101,7 +101,7 @@ impl<S: Send + 'static> Plugin<S> {
         let function = ready.find(name)?;
         let types: Vec<Type> = function.ty.params().map(|(_, ty)| ty).collect();
         if types.len() != params.len() {
-            let reason = format!("it takes {} parameters, not {}", types.len(), params.len());
+            let reason = format!("parameters: {}, given: {}", types.len(), params.len());
             return Err(self.signature(&function, reason));
         }
         if let Some(reason) = params.iter().zip(&types).find_map(|(value, ty)| value::mismatch(value, ty)) {
@@ -124,8 +124,9 @@ impl<S: Send + 'static> Plugin<S> {
         };
         let ready = self.ready()?;
         let function = ready.find(text[..open].trim())?;
-        // The parser knows plain names only; the rest of the name was used up already.
-        let plain = format!("f{}", &text[open..]);
+        // The parser knows plain names only, and this one was used up already. One of the same length keeps the
+        // positions that its messages tell.
+        let plain = format!("{}{}", "f".repeat(open.max(1)), &text[open..]);
         let parsed = UntypedFuncCall::parse(&plain).map_err(|e| refuse(e.to_string()))?;
         let types: Vec<Type> = function.ty.params().map(|(_, ty)| ty).collect();
         let params = parsed.to_wasm_params::<Val>(&types).map_err(|e| refuse(e.to_string()))?;

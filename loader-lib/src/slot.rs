@@ -12,6 +12,7 @@ use tokio::{
     sync::{Mutex, MutexGuard, watch},
     time::{Instant, timeout_at},
 };
+use tracing::Instrument as _;
 use wasmtime::{
     Store, Trap,
     component::{ComponentExportIndex, ComponentNamedList, Func, Instance, InstancePre, Lift, Lower, Val},
@@ -188,9 +189,10 @@ impl<S: Send + 'static> Slot<S> {
     ) -> Result<W::Output, LoaderError> {
         let (deadline, limit) = (call.deadline, call.limit());
         let mut stop = self.stop.subscribe();
+        let span = tracing::debug_span!(target: "stoa_loader", "call", trace = call.trace, plugin = %self.planned.id, function = function.full_name);
         tokio::select! {
             biased;
-            outcome = timeout_at(deadline, self.turn(call, function, work)) => match outcome {
+            outcome = timeout_at(deadline, self.turn(call, function, work).instrument(span)) => match outcome {
                 Ok(outcome) => outcome,
                 Err(_) => Err(self.deadline(&function.full_name, limit)),
             },

@@ -178,7 +178,7 @@ pub(crate) fn mismatch(value: &Val, ty: &Type) -> Option<String> {
         (Val::Option(value), Type::Option(option)) => mismatch(value.as_deref()?, &option.ty()),
         (Val::Result(Ok(value)), Type::Result(result)) => payload(value.as_deref(), result.ok().as_ref()),
         (Val::Result(Err(value)), Type::Result(result)) => payload(value.as_deref(), result.err().as_ref()),
-        (value, ty) => (!scalar(value, ty)).then(|| format!("a value is `{}`, which is not of the type", shown(value))),
+        (value, ty) => (!scalar(value, ty)).then(|| format!("`{}` is given where {} belongs", shown(value), kind(ty))),
     }
 }
 
@@ -208,6 +208,34 @@ fn scalar(value: &Val, ty: &Type) -> bool {
             | (Val::Char(_), Type::Char)
             | (Val::String(_), Type::String)
     )
+}
+
+fn kind(ty: &Type) -> &'static str {
+    match ty {
+        Type::Bool => "a bool",
+        Type::S8 => "an s8",
+        Type::U8 => "a u8",
+        Type::S16 => "an s16",
+        Type::U16 => "a u16",
+        Type::S32 => "an s32",
+        Type::U32 => "a u32",
+        Type::S64 => "an s64",
+        Type::U64 => "a u64",
+        Type::Float32 => "an f32",
+        Type::Float64 => "an f64",
+        Type::Char => "a char",
+        Type::String => "a string",
+        Type::List(_) | Type::FixedLengthList(_) => "a list",
+        Type::Map(_) => "a map",
+        Type::Record(_) => "a record with other fields",
+        Type::Tuple(_) => "a tuple of another length",
+        Type::Variant(_) => "a variant",
+        Type::Enum(_) => "one of an enum's cases",
+        Type::Option(_) => "an option",
+        Type::Result(_) => "a result",
+        Type::Flags(_) => "flags",
+        _ => "a handle",
+    }
 }
 
 fn shown(value: &Val) -> String {

@@ -67,7 +67,7 @@ fn clippy() -> Tool {
 fn example_clippy() -> Tool {
     let tool =
         Tool::cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
-    tool.dir(place::plugins()).env("CARGO_TARGET_DIR", place::plugins().join("target"))
+    tool.dir(place::plugins()).target(place::plugins().join("target"))
 }
 
 fn docs() -> Tool {
@@ -82,7 +82,7 @@ fn core_on_wasm() -> Outcome {
     let target = place::own().join("core-on-wasm");
     toolchain.claim(&target)?;
     let check = Tool::cargo().args(["check", "--package", "stoa-core", "--lib", "--locked", "--target", TARGET]);
-    toolchain.apply(check.dir(place::root()))?.env("CARGO_TARGET_DIR", target).run()
+    toolchain.apply(check.dir(place::root()))?.target(target).run()
 }
 
 #[cfg(test)]

@@ -259,7 +259,7 @@ fn compile_library(dir: &Path, rustc: &Path) -> Outcome {
         .args(["--release", "--target", TARGET, "-p", "std", "-p", "panic_abort"])
         .args(["--features", "std/compiler-builtins-mem", "--manifest-path"])
         .arg(&manifest)
-        .env("CARGO_TARGET_DIR", &build)
+        .target(&build)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
         .run()?;
     let built = build.join(TARGET).join("release/deps");

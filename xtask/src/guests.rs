@@ -13,23 +13,28 @@ use crate::place;
 use crate::tool::Tool;
 use crate::toolchain::{self, TARGET, Toolchain};
 
-/// Builds all of them; cargo skips what has not changed.
+/// Builds all of them where their manifests say, and looks at each; cargo skips what has not changed.
 pub(crate) fn build(toolchain: &Toolchain) -> Outcome {
     let plugins = place::plugins();
-    let target = plugins.join("target");
-    toolchain.claim(&target)?;
+    compile(toolchain, &plugins.join("target"))?;
+    for manifest in manifests(&plugins)? {
+        eprintln!("guests: {}", inspect(&manifest)?);
+    }
+    Ok(())
+}
+
+/// Compiles all of them into a target folder.
+pub(crate) fn compile(toolchain: &Toolchain, target: &Path) -> Outcome {
+    let plugins = place::plugins();
+    toolchain.claim(target)?;
     // First all sources, so that the flags can name the folders that they lie in.
     Tool::cargo().args(["fetch", "--quiet", "--locked"]).dir(&plugins).run()?;
     let build = Tool::cargo().args(["build", "--release", "--locked", "--target", TARGET]).dir(&plugins);
     toolchain
         .apply(build)?
-        .env("CARGO_TARGET_DIR", &target)
+        .target(target)
         .env("CARGO_ENCODED_RUSTFLAGS", toolchain::path_remaps()?.join("\u{1f}"))
-        .run()?;
-    for manifest in manifests(&plugins)? {
-        eprintln!("guests: {}", inspect(&manifest)?);
-    }
-    Ok(())
+        .run()
 }
 
 /// The `plugin.toml` of each plugin in a folder, sorted.

@@ -57,7 +57,7 @@ fn example_tests(filters: &[String]) -> Tool {
         .args(["test", "--release", "--workspace", "--locked", "--no-fail-fast", "--"])
         .args(filters)
         .dir(place::plugins())
-        .env("CARGO_TARGET_DIR", place::plugins().join("target"))
+        .target(place::plugins().join("target"))
         .env("CARGO_PROFILE_RELEASE_LTO", "false")
 }
 

@@ -47,6 +47,13 @@ impl Tool {
         self
     }
 
+    /// Makes cargo keep everything it compiles in one folder, also where the user told it to keep what
+    /// lies between source and result elsewhere.
+    pub(crate) fn target(self, dir: impl AsRef<OsStr>) -> Self {
+        let dir = dir.as_ref().to_owned();
+        self.env("CARGO_TARGET_DIR", &dir).env("CARGO_BUILD_BUILD_DIR", dir)
+    }
+
     pub(crate) fn dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.command.current_dir(dir);
         self

@@ -169,7 +169,8 @@ fn in_use() -> Outcome<Option<Toolchain>> {
 /// Asks rustup for the target. The inner failure is what rustup said.
 fn rustup() -> Outcome<Result<Toolchain, Failure>> {
     eprintln!("setup: installing {TARGET} for the compiler in use (rustup, about 20 MB)");
-    if let Err(failure) = Tool::new("rustup").args(["target", "add", TARGET]).run_within(RUSTUP_LIMIT) {
+    let rustup = Tool::new("rustup").args(["target", "add", TARGET]).env("RUST_BACKTRACE", "0");
+    if let Err(failure) = rustup.run_within(RUSTUP_LIMIT) {
         return Ok(Err(failure));
     }
     Ok(in_use()?.ok_or_else(|| Failure::new(format!("rustup added {TARGET} to another toolchain than the one in use"))))

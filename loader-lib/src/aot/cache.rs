@@ -4,13 +4,14 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use stoa_core::digest::Digest;
 use wasmtime::{Engine, component::Component};
 
 use super::{
-    file::{Owner, Refusal, sync_folder, write_whole},
+    file::{Owner, Refusal, TEMPORARY, sync_folder, write_whole},
     map,
     record::{Keys, MAX_RECORD, Record},
 };
@@ -49,6 +50,7 @@ impl Cache {
         builder.create(folder.join(QUARANTINE))?;
         let owner = Owner::of_this_process(&folder)?;
         owner.check_folder(&folder)?;
+        sweep(&folder);
         let keys = Keys::derived(&secret(&folder, owner)?);
         Ok(Self { folder, owner, keys })
     }
@@ -117,6 +119,19 @@ impl Cache {
     }
 }
 
+/// Removes what processes left behind that ended while they wrote. A day is longer than any of them takes.
+fn sweep(folder: &Path) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
+        let left_behind = entry.file_name().to_string_lossy().starts_with(TEMPORARY);
+        if left_behind && matches!(age, Ok(Ok(age)) if age > DAY) {
+            // If it can not be removed it does no harm either.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// The user's secret: 32 random bytes in a file that nobody else can read.
 fn secret(folder: &Path, owner: Owner) -> io::Result<[u8; 32]> {
     let path = folder.join(SECRET);
@@ -139,7 +154,7 @@ fn secret(folder: &Path, owner: Owner) -> io::Result<[u8; 32]> {
 fn make_secret(folder: &Path, path: &Path) -> io::Result<()> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(io::Error::other)?;
-    let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
     io::Write::write_all(&mut file, &secret)?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {

@@ -6,6 +6,9 @@ use std::{
     path::Path,
 };
 
+/// How the names of unfinished files begin.
+pub(super) const TEMPORARY: &str = ".tmp-";
+
 /// The user whose files are trusted. Files of others are not, whatever they contain: a folder in a shared
 /// place may have been prepared by somebody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub(super) struct Owner {
 impl Owner {
     /// The user this process writes as, seen from a file it makes in `folder`.
     pub(super) fn of_this_process(folder: &Path) -> io::Result<Self> {
-        let probe = tempfile::Builder::new().prefix(".probe-").tempfile_in(folder)?;
+        let probe = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt as _;
@@ -122,7 +125,7 @@ fn open_no_follow(path: &Path) -> Result<File, Refusal> {
 /// Writes a file so that it is either there with all its bytes, also after a power failure, or not at all.
 /// It is readable by this user alone.
 pub(super) fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(folder.join(name)).map_err(|e| e.error)?;

@@ -1,3 +1,9 @@
 //! The loader's promises, each tested on real components written as text.
 
+mod authority;
+mod calls;
+mod code_cache;
+mod guests;
+mod linking;
+mod reload;
 mod spikes;

@@ -58,6 +58,10 @@ impl Envelope {
             Flaw::Duplicate(key) => TrustError::DuplicateKey { role: role(), key: shown(&key) },
             Flaw::Depth => TrustError::TooDeep { role: role() },
         })?;
+        if !value.is_object() {
+            let reason = "a signed document is an object of `signatures` and `signed`".to_owned();
+            return Err(TrustError::Shape { role: role(), reason });
+        }
         let wire: EnvelopeWire = serde_json::from_value(value)
             .map_err(|e| TrustError::Shape { role: role(), reason: shown(&e.to_string()) })?;
         let mut signatures = BTreeMap::new();

@@ -56,6 +56,29 @@ pub(crate) struct Repo {
 impl Repo {
     /// A registry without plugins: root 1 (2 of 3), everything at version 1.
     pub(crate) fn new(bits: u64) -> Self {
+        let mut repo = Self::without_bins(bits);
+        for bin in repo.bins.clone().names() {
+            repo.put_bin(&bin, 1);
+        }
+        repo.put_pointers();
+        repo
+    }
+
+    /// One that lists all its bins but has the files only of those for `paths`: signing thousands takes seconds.
+    pub(crate) fn sparse(bits: u64, paths: &[&str]) -> Self {
+        let mut repo = Self::without_bins(bits);
+        for bin in repo.bins.clone().names() {
+            repo.versions.insert(bin, 1);
+        }
+        for path in paths {
+            let bin = repo.bins.name_of(path);
+            repo.put_bin(&bin, 1);
+        }
+        repo.put_pointers();
+        repo
+    }
+
+    fn without_bins(bits: u64) -> Self {
         let seeds = Seeds { root: vec![1, 2, 3], threshold: 2, targets: 4, online: 5, timestamp: 6 };
         let bins = Bins::new("bin", BitLength::new(bits).expect("1 to 32"));
         let mut repo =
@@ -64,10 +87,6 @@ impl Repo {
         repo.put_targets(1);
         repo.put_index(1);
         repo.put_catalog(1, &BTreeMap::new());
-        for bin in repo.bins.clone().names() {
-            repo.put_bin(&bin, 1);
-        }
-        repo.put_pointers();
         repo
     }
 

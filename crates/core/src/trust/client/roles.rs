@@ -112,8 +112,8 @@ impl Updater {
         Ok(())
     }
 
-    /// The targets of a role that a lookup has brought in.
-    pub(super) fn targets(&self, role: &str) -> Option<&Targets> {
+    /// All that a role says, `bin-0f` for instance, once a lookup has brought it in.
+    pub fn targets(&self, role: &str) -> Option<&Targets> {
         self.roles.get(role).map(|held| &held.targets)
     }
 

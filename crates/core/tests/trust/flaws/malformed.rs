@@ -71,7 +71,7 @@ pub(super) fn malformed() -> Vec<Flaw> {
         flaw(
             "no-document",
             |r| serve(r, "timestamp", "[]"),
-            |_| shape("timestamp", "invalid length 0, expected struct EnvelopeWire with 2 elements"),
+            |_| shape("timestamp", "a signed document is an object of `signatures` and `signed`"),
         ),
         flaw(
             "version-0",
