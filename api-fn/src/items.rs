@@ -157,3 +157,25 @@ pub(crate) async fn event_after(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn failures_of_the_ledger_have_codes_of_their_own() {
+        let engine = |kind: ErrorKind| LedgerError::engine("a commit", Error::from(kind));
+        let cases = [
+            (engine(ErrorKind::StorageFull), Code::StorageFull),
+            (engine(ErrorKind::QuotaExceeded), Code::StorageFull),
+            (engine(ErrorKind::PermissionDenied), Code::Unavailable),
+            (LedgerError::Busy { attempts: 32 }, Code::Contended),
+            (LedgerError::TooManyKeys { found: 101 }, Code::Internal),
+        ];
+        for (error, code) in cases {
+            assert_eq!(ledger_problem(&error).code(), code, "{error}");
+        }
+    }
+}

@@ -1,9 +1,10 @@
 //! Publishing: from records and bytes to one event.
 //!
-//! [`set`] reads the records, [`known`] and [`rules`] judge them by what the ledger knows, [`facts`] by what the
-//! bytes are, [`compat`] and [`budget`] by the history of the plugin; [`plan`] says what is written. These are
-//! pure. [`gather`], [`blobs`] and [`flow`] read and write for them.
+//! [`set`] and [`about`] read the records, [`known`] and [`rules`] judge them by what the ledger knows, [`facts`] by what the
+//! bytes are, [`compat`] and [`budget`] by the history of the plugin; `plan` says what is written. These are
+//! pure. `gather`, `blobs` and `flow` read and write for them.
 
+pub mod about;
 pub(crate) mod blobs;
 pub mod budget;
 pub mod compat;

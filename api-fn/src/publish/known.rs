@@ -13,7 +13,7 @@ use crate::{
     state::{PluginItem, ReleaseItem},
 };
 
-/// The state that the rules look at: everything that [`Known::wanted`] names, as far as it exists.
+/// The state that the rules look at, as far as it exists.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// The namespaces that exist.

@@ -10,7 +10,10 @@ use stoa_core::{
     time::Time,
 };
 
-use crate::problem::{Code, Problem};
+use crate::{
+    problem::{Code, Problem},
+    publish::about,
+};
 
 /// 1 to [`MAX_RELEASES_PER_EVENT`] valid records, sorted by plugin, no plugin twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +36,8 @@ impl Set {
     pub fn read(values: Vec<Value>, max_artifact_bytes: u64) -> Result<Self, Problem> {
         // Before any record is looked at: ten thousand of them should cost no more than twenty.
         check_size(values.len())?;
-        let releases = values.into_iter().map(read_record).collect::<Result<Vec<_>, _>>()?;
+        let records = values.into_iter().enumerate();
+        let releases = records.map(|(place, sent)| read_record(place, sent)).collect::<Result<Vec<_>, _>>()?;
         Self::new(releases, max_artifact_bytes)
     }
 
@@ -104,15 +108,16 @@ fn check_size(count: usize) -> Result<(), Problem> {
 
 /// Reads one record and checks that it says nothing but its canonical form. What a publisher signed and what
 /// the registry hashes would otherwise be two things: `"optional": false` and silence read the same.
-fn read_record(sent: Value) -> Result<Release, Problem> {
-    let invalid = |detail: String| Problem::new(Code::RecordInvalid, detail);
-    let bytes = canonical::to_bytes(&sent).map_err(|error| invalid(error.to_string()))?;
-    let release = Release::read(&bytes).map_err(|error| record_problem(&error))?;
-    let canonical = release.to_bytes().map_err(|error| invalid(error.to_string()))?;
+fn read_record(place: usize, sent: Value) -> Result<Release, Problem> {
+    let invalid =
+        |rule: &dyn std::fmt::Display| Problem::new(Code::RecordInvalid, format!("releases[{place}]: {rule}"));
+    let bytes = canonical::to_bytes(&sent).map_err(|error| invalid(&error))?;
+    let release: Release = serde_json::from_value(sent.clone()).map_err(|error| invalid(&error))?;
+    let canonical = release.to_bytes().map_err(|error| invalid(&error))?;
     if canonical == bytes {
         return Ok(release);
     }
-    let canonical: Value = serde_json::from_slice(&canonical).map_err(|error| invalid(error.to_string()))?;
+    let canonical: Value = serde_json::from_slice(&canonical).map_err(|error| invalid(&error))?;
     let place = difference(&sent, &canonical).unwrap_or_default();
     let detail = format!("the record of `{}` writes `{place}` otherwise than its canonical form", release.id);
     Err(Problem::new(Code::RecordNotCanonical, detail).with("member", place))
@@ -145,8 +150,9 @@ fn difference(one: &Value, other: &Value) -> Option<String> {
 }
 
 fn check_record(release: &Release, max_artifact_bytes: u64) -> Result<(), Problem> {
-    // The type does not hold all bounds: a record that came from elsewhere than `Release::read` has not met them.
+    // The type does not hold all bounds.
     release.check().map_err(|error| record_problem(&error))?;
+    about::check(release)?;
     let (id, version) = (&release.id, &release.version);
     let bound = |code, what: &str, blob: BlobRef, limit: u64| {
         if (1..=limit).contains(&blob.size) {

@@ -25,7 +25,7 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Create {
-    namespace: String,
+    namespace: Namespace,
 }
 
 #[derive(Serialize)]
@@ -39,7 +39,7 @@ type Answer = Result<(StatusCode, axum::Json<Shown>), Problem>;
 /// Creates a namespace. The same key may say so again: it gets the same answer.
 pub(super) async fn create(State(app): State<App>, caller: Caller, Json(body): Json<Create>) -> Answer {
     caller.may(Need::Admin)?;
-    let namespace: Namespace = parse(&body.namespace)?;
+    let Create { namespace } = body;
     let now = app.clock.now();
     // Once around for a request that lost against the same name, or one like it.
     for _ in 0..2 {

@@ -33,8 +33,8 @@ fn release(number: usize) -> Plugin {
     let imports: Vec<String> = (0..number % 4).map(|n| format!("acme:web/kv@{}.0.0", n + number / 5)).collect();
     let imports: Vec<&str> = imports.iter().map(String::as_str).collect();
     Plugin::of("demo:markdown", &version, component(&imports, &[(&api, &["render"])]))
-        .with("description", json!(format!("\"Quoted\" {}", "é".repeat(number))))
-        .with("capabilities", json!({"network": "because"}))
+        .with("description", json!(format!("\"Quoted\" {}", "é".repeat(number + 1))))
+        .with("capabilities", json!({"random": "Because"}))
         .with("limits", json!({"memory": 64_000_000 + number}))
 }
 

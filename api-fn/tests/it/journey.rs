@@ -189,3 +189,21 @@ async fn an_inline_publish_may_leave_out_blobs_that_the_registry_has() {
     body["blobs"] = json!({});
     assert_eq!(registry.post("/api/v1/publishes/inline", &registry.demo, body).await.ok()["seq"], 4);
 }
+
+#[tokio::test]
+async fn a_host_publishes_its_interfaces_as_a_wit_package() {
+    let registry = Registry::new().await;
+    // As tools encode a package: a component that exports, for each interface, the type of a component.
+    let package = r#"(component
+        (type (component
+            (type (instance (type (func (result u32))) (export "get" (func (type 0)))))
+            (export "demo:web/kv@1.0.0" (instance (type 0)))))
+        (export "kv" (type 0)))"#;
+    let wasm = wat::parse_str(package).expect("a package");
+    let release = Plugin::of("demo:web", "1.0.0", wasm).with("kind", json!("interface"));
+    assert_eq!(release.record["exports"][0]["name"], "demo:web/kv@1.0.0");
+    registry.publish(&[&release]).await.ok();
+    assert_eq!(registry.get("/api/v1/plugins/demo/web").await.ok()["kind"], "interface");
+    let plugin = release.clone().with("version", json!("1.0.1")).with("kind", json!("plugin"));
+    registry.publish(&[&plugin]).await.refused(Code::KindDiffers);
+}

@@ -22,8 +22,9 @@ async fn a_namespace_is_created_once_and_the_same_request_may_be_repeated() {
     registry.add_key(&other, &["admin"]).await;
     registry.post("/api/v1/namespaces", &other, json!({"namespace": "acme"})).await.refused(Code::NamespaceExists);
     assert_eq!(create("acrne").await.refused(Code::NamespaceConfusable)["exists"], "acme");
-    create("wasi").await.refused(Code::ParameterInvalid);
-    create("Acme").await.refused(Code::ParameterInvalid);
+    let reserved = create("wasi").await.refused(Code::JsonShape);
+    assert_eq!(reserved["detail"], "`wasi` is a reserved word");
+    create("Acme").await.refused(Code::JsonShape);
     registry.post("/api/v1/namespaces", &registry.demo, json!({"namespace": "x"})).await.refused(Code::ScopeMissing);
     registry.get("/api/v1/namespaces/nobody").await.refused(Code::NamespaceUnknown);
 }

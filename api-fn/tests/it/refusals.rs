@@ -46,12 +46,13 @@ async fn sets_that_are_none() {
     let with = |member: &str, value: Value| inline(&[&plugin.clone().with(member, value)]);
     let other = plugin.clone().with("version", json!("1.0.1"));
     let many: Vec<_> = (0..21).map(|_| plugin.record.clone()).collect();
-    let reasons: Value =
-        (0..100).map(|n| (format!("capability-{n}"), json!("x".repeat(200)))).collect::<serde_json::Map<_, _>>().into();
+    let reasons = |count: usize| -> Value {
+        let one = |n| (format!("env:VARIABLE_{n}"), json!("x".repeat(200)));
+        (0..count).map(one).collect::<serde_json::Map<_, _>>().into()
+    };
     let heavy = |n: usize| {
-        let capability = json!({"network": "x".repeat(15_000)});
         Plugin::simple(&format!("demo:{}", "abcdefg".get(n..=n).unwrap_or("z")), "1.0.0")
-            .with("capabilities", capability)
+            .with("capabilities", reasons(65))
     };
     let heavy: Vec<_> = (0..5).map(heavy).collect();
     let text = bodies(vec![
@@ -65,6 +66,22 @@ async fn sets_that_are_none() {
         ("a path for a name", Code::RecordInvalid, with("id", json!("demo:../markdown"))),
         ("a control character in a name", Code::RecordInvalid, with("id", json!("demo:mark\u{0}down"))),
         ("build metadata", Code::RecordInvalid, with("version", json!("1.0.0+linux"))),
+        (
+            "another format in the second place",
+            Code::RecordInvalid,
+            json!({"releases": [plugin.record, 1], "blobs": {}}),
+        ),
+        ("a description of two lines", Code::RecordInvalid, with("description", json!("one\ntwo"))),
+        ("text that reads backwards", Code::RecordInvalid, with("description", json!("a\u{202e}b"))),
+        ("no license", Code::RecordInvalid, with("license", json!("Do what you want"))),
+        ("a script for a repository", Code::RecordInvalid, with("repository", json!("javascript:alert(1)"))),
+        ("nine keywords", Code::RecordInvalid, with("keywords", json!(["a", "b", "c", "d", "e", "f", "g", "h", "i"]))),
+        ("a shelf that is none", Code::RecordInvalid, with("categories", json!(["everything"]))),
+        ("a capability that is none", Code::RecordInvalid, with("capabilities", json!({"root": "Because"}))),
+        ("a scope that is none", Code::RecordInvalid, with("capabilities", json!({"http.out:*": "Because"}))),
+        ("no reason", Code::RecordInvalid, with("capabilities", json!({"random": ""}))),
+        ("a limit that is none", Code::RecordInvalid, with("limits", json!({"disk": 1}))),
+        ("a thousand instances", Code::RecordInvalid, with("runtime", json!({"stateless": true, "pool": 1000}))),
         ("an empty list written out", Code::RecordNotCanonical, with("keywords", json!([]))),
         (
             "a default written out",
@@ -76,7 +93,7 @@ async fn sets_that_are_none() {
             Code::RecordNotCanonical,
             with("dependencies", json!({"demo:x": {"version": "^ 1"}})),
         ),
-        ("a record of 20 KB", Code::RecordTooLarge, with("capabilities", reasons)),
+        ("a record of 20 KB", Code::RecordTooLarge, with("capabilities", reasons(100))),
         ("five records of 15 KB", Code::EventTooLarge, inline(&heavy.iter().collect::<Vec<_>>())),
         (
             "a dependency on itself",

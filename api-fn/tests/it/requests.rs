@@ -151,3 +151,13 @@ async fn a_storage_that_fails_is_a_problem_with_a_trace_and_without_its_reason()
     assert_eq!(body["detail"], "the log of the registry has the reason under this trace id");
     assert_eq!(body["trace"].as_str().map(str::len), Some(16));
 }
+
+#[tokio::test]
+async fn a_storage_that_hangs_is_given_up() {
+    let config = ApiConfig { request_timeout: Duration::from_millis(50), ..ApiConfig::default() };
+    let registry = Registry::with(config).await;
+    let stopped = registry.ledger.hooks().stop_before(stoa_store::memory::Call::Read, "!head/head");
+    registry.get("/api/v1/health").await.refused(Code::Timeout);
+    drop(stopped);
+    registry.get("/api/v1/health").await.ok();
+}
