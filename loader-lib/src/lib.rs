@@ -1,4 +1,4 @@
-//! stoa-loader
+#![doc = include_str!("../README.md")]
 
 mod aot;
 mod apply;
