@@ -1,1 +1,17 @@
-//! stoa-api
+#![doc = include_str!("../README.md")]
+
+mod app;
+pub mod auth;
+mod body;
+mod items;
+pub mod problem;
+pub mod publish;
+pub mod routes;
+pub mod scope;
+pub mod skeleton;
+pub mod state;
+pub mod token;
+
+pub use app::{ApiConfig, App, Bell, Clock};
+pub use auth::bootstrap_admin_key;
+pub use routes::router;

@@ -1,2 +1,64 @@
-//! The `stoa` binary.
-fn main() {}
+//! The `stoa` command: for authors, hosts and operators.
+
+mod api;
+mod args;
+mod cmd;
+mod host;
+mod package;
+mod progress;
+mod report;
+mod server;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use report::{Failure, Output};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.verbose);
+    let output = if cli.json { Output::Json } else { Output::Text };
+    match run(cli.command, output).await {
+        Ok(code) => code,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
+    let done = match command {
+        Command::Init(args) => cmd::init::run(&args, output).await,
+        Command::Serve(args) => server::serve(&args, output).await,
+        Command::Publish(args) => cmd::publish::run(&args, output).await,
+        Command::Yank(args) => cmd::yank::run(&args, cmd::yank::Verb::Yank, output).await,
+        Command::Unyank(args) => cmd::yank::run(&args, cmd::yank::Verb::Unyank, output).await,
+        Command::Info(args) => cmd::info::run(&args, output).await,
+        Command::Lock(args) => cmd::lock::run(&args, output).await,
+        Command::Fetch(args) => cmd::fetch::run(&args, output).await,
+        Command::Run(args) => cmd::run::run(&args, output).await,
+        Command::Demo(args) => return cmd::demo::run(&args, output).await,
+        Command::Completions { shell } => {
+            let mut command = <Cli as clap::CommandFactory>::command();
+            clap_complete::generate(shell, &mut command, "stoa", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Diagnostics go to standard error; `RUST_LOG` decides where `-v` does not.
+fn log(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let level = match verbose {
+        0 => "warn",
+        1 => "info,stoa=debug,stoa_indexer=debug,stoa_api=debug,stoa_loader=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let colors = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colors).init();
+}

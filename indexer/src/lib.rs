@@ -1,1 +1,15 @@
-//! stoa-indexer
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod follow;
+mod pages;
+mod run;
+mod signer;
+pub mod site;
+mod tree;
+
+pub use error::IndexerError;
+pub use follow::Follower;
+pub use pages::PagesProjection;
+pub use run::{Indexer, Run};
+pub use signer::{Signed, Signer};

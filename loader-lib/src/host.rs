@@ -75,6 +75,17 @@ struct Turn {
     closed: bool,
 }
 
+impl Offer {
+    /// The offer as a resolver reads it. Types are not compared here: linking does that.
+    ///
+    /// Interfaces whose names are no interface names of the component model can not be imported, and are left out.
+    pub fn to_core(&self) -> stoa_core::offer::Offer {
+        let names = self.interfaces.iter().filter_map(|name| name.parse().ok());
+        let offer = names.fold(stoa_core::offer::Offer::new(), |offer, name| offer.with_interface(name, None));
+        offer.with_track(format!("wasi:{}", self.wasi))
+    }
+}
+
 impl<S: 'static> Clone for Host<S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())

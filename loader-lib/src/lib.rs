@@ -5,12 +5,14 @@ mod apply;
 pub mod blocking;
 mod bridge;
 mod budget;
+pub mod cache;
 mod call;
 mod ctx;
 mod engine;
 mod error;
 mod event;
 mod exports;
+mod fetch;
 mod graph;
 mod guest;
 mod host;
@@ -21,22 +23,28 @@ mod link;
 mod output;
 pub mod plan;
 mod plugin;
+pub mod registry;
 mod slot;
 pub mod testing;
 mod ticker;
+pub mod transport;
 mod value;
 
 pub use wasmtime::component;
 
 pub use self::{
     apply::{Applied, Outcome},
+    cache::{Cache, CacheError},
     ctx::{PluginCtx, PluginInfo},
     error::{Cause, LoaderError},
     event::{Event, Events},
+    fetch::{Fetched, PlanningError},
     guest::CallError,
     host::{Host, HostBuilder, Offer},
     implementors::Implementor,
     limits::Limits,
     plan::{Plan, PlannedPlugin},
     plugin::{Plugin, PluginFunc},
+    registry::{Refresh, Registry, RegistryError, Snapshot, TrustRoot},
+    transport::TransportError,
 };

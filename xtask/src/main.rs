@@ -1,2 +1,65 @@
-//! Developer commands.
-fn main() {}
+//! `cargo xtask`: everything that is done to this repository, through one door.
+//!
+//! Rules of this crate: it depends on no other crate of the workspace, since it must be able to look at
+//! them while they are broken, and on few others, since it is the first thing that `cargo demo` compiles.
+//! What it makes lies under `target/xtask`, or in the folder that [`cache`] names; it installs nothing
+//! on the machine except a target of rustup's own, and says so before.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people who read its output")]
+
+mod args;
+mod bench;
+mod cache;
+mod checks;
+mod ci;
+mod component;
+mod debian;
+mod demo;
+mod failure;
+mod fresh;
+mod guests;
+mod phases;
+mod place;
+mod suite;
+mod tool;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use args::{Command, USAGE};
+use failure::Outcome;
+
+fn main() -> ExitCode {
+    let command = match args::parse(std::env::args().skip(1)) {
+        Ok(command) => command,
+        Err(message) => {
+            eprintln!("error: {message}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(command) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("\nerror: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Outcome<ExitCode> {
+    match command {
+        Command::Help => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Setup => toolchain::ensure().map(|toolchain| {
+            eprintln!("setup: {toolchain}");
+            ExitCode::SUCCESS
+        }),
+        Command::Guests => guests::build(&toolchain::ensure()?).map(|()| ExitCode::SUCCESS),
+        Command::Demo { passed_on } => demo::run(&passed_on),
+        Command::Test { filters } => suite::run(&filters),
+        Command::Ci { only } => ci::run(&only),
+        Command::Fresh => fresh::write().map(|()| ExitCode::SUCCESS),
+        Command::BenchBuild => bench::build(),
+    }
+}

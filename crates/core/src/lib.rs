@@ -4,9 +4,21 @@
 mod text;
 
 pub mod canonical;
+pub mod classify;
+pub mod component;
 pub mod digest;
+pub mod document;
+pub mod event;
 pub mod id;
+pub mod index;
 pub mod interface;
+pub mod lock;
+pub mod manifest;
+pub mod offer;
 pub mod path;
+pub mod release;
+pub mod resolve;
 pub mod time;
+pub mod trust;
 pub mod version;
+pub mod wanted;

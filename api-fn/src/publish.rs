@@ -1,0 +1,17 @@
+//! Publishing: from records and bytes to one event.
+//!
+//! [`set`] reads the records, [`known`] and [`rules`] judge them by what the ledger knows, [`facts`] by what the
+//! bytes are, [`compat`] and [`budget`] by the history of the plugin; [`plan`] says what is written. These are
+//! pure. [`gather`], [`blobs`] and [`flow`] read and write for them.
+
+pub(crate) mod blobs;
+pub mod budget;
+pub mod compat;
+pub mod facts;
+pub(crate) mod flow;
+pub(crate) mod gather;
+pub mod id;
+pub mod known;
+pub(crate) mod plan;
+pub mod rules;
+pub mod set;

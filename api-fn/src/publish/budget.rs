@@ -1,0 +1,98 @@
+//! Keeping an index document within its bound before it exists.
+//!
+//! The indexer can not refuse an event: a document beyond [`MAX_DOCUMENT_BYTES`] would stop the whole registry.
+//! So the API counts an upper bound of the document's length in the plugin's item, and refuses what would
+//! exceed it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stoa_core::{
+    digest::Digest,
+    document::{Document, DocumentError, MAX_DOCUMENT_BYTES},
+    event::{ActorId, Event, Fact},
+    id::PluginId,
+    release::{MAX_RECORD_BYTES, Release},
+    time::Time,
+    version::Version,
+};
+
+use crate::{
+    problem::{Code, Problem},
+    state::ReleaseItem,
+};
+
+/// What a document takes without any release: its own members (at most 512 bytes), and what the newest release
+/// says of itself, which is part of a record.
+pub const FIXED: u64 = MAX_RECORD_BYTES as u64 + 512;
+/// Room that releases leave for yanks: some 200 with a reason of 250 bytes and as many with shorter ones. A
+/// plugin that is full of releases must still be able to take one back.
+pub const RESERVED_FOR_YANKS: u64 = 128 * 1024;
+/// A place in the table of interfaces takes up to five digits and a comma; the measured release has the first
+/// places, which take one digit.
+const PLACE: u64 = 5;
+/// The names of the lists in which places stand, brackets and commas between releases.
+const SLACK: u64 = 128;
+
+/// How many bytes `release` adds to the document of its plugin at the most. Interfaces that `neighbor` has, with
+/// the same types, are in the document's table already.
+///
+/// # Errors
+/// [`DocumentError`], which no valid record meets.
+pub fn of_release(release: &Release, neighbor: Option<&ReleaseItem>) -> Result<u64, DocumentError> {
+    let mut measured = release.clone();
+    let places = (measured.imports.len() + measured.exports.len()) as u64;
+    if let Some(neighbor) = neighbor {
+        let imports = neighbor.imports.iter().map(|import| (&import.name, import.types));
+        let exports = neighbor.exports.iter().map(|export| (&export.name, export.types));
+        let known: BTreeSet<_> = imports.chain(exports).collect();
+        measured.imports.retain(|import| !known.contains(&(&import.name, import.types)));
+        measured.exports.retain(|export| !known.contains(&(&export.name, export.types)));
+    }
+    let id = measured.id.clone();
+    let event = Event {
+        format: 1,
+        seq: u64::MAX,
+        time: Time::MAX,
+        prev: Digest::from_bytes([0; 32]),
+        actor: ActorId::registry(),
+        private: None,
+        fact: Fact::Released { releases: vec![measured] },
+    };
+    let Some(mut document) = Document::apply(None, &id, &event)? else { return Ok(0) };
+    let with = document.to_bytes()?.len() as u64;
+    document.releases = BTreeMap::new();
+    let without = document.to_bytes()?.len() as u64;
+    // Interfaces of the release stand in the table, which is empty without it: they count in full.
+    Ok(with.saturating_sub(without) + places * (PLACE + 1) + SLACK)
+}
+
+/// How many bytes a yank with this reason adds at the most: each character of a reason takes at most two bytes
+/// for one in JSON, for no control characters are in it.
+pub fn of_yank(reason: &str) -> u64 {
+    2 * reason.len() as u64 + 64
+}
+
+/// Checks that a document of `bytes` has room for a release more.
+///
+/// # Errors
+/// [`Code::DocumentFull`].
+pub fn check_release(id: &PluginId, version: &Version, bytes: u64) -> Result<(), Problem> {
+    let limit = MAX_DOCUMENT_BYTES as u64 - RESERVED_FOR_YANKS;
+    check(&format!("`{id}` with {version}"), bytes, limit)
+}
+
+/// Checks that a document of `bytes` has room for a yank more.
+///
+/// # Errors
+/// [`Code::DocumentFull`].
+pub fn check_yank(id: &PluginId, version: &Version, bytes: u64) -> Result<(), Problem> {
+    check(&format!("`{id}` with the yank of {version}"), bytes, MAX_DOCUMENT_BYTES as u64)
+}
+
+fn check(what: &str, bytes: u64, limit: u64) -> Result<(), Problem> {
+    if bytes <= limit {
+        return Ok(());
+    }
+    let detail = format!("the index document of {what} could take {bytes} bytes, and {limit} are possible");
+    Err(Problem::new(Code::DocumentFull, detail))
+}

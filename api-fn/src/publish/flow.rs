@@ -1,0 +1,189 @@
+//! The steps of a publish, in their order.
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use stoa_core::{
+    event::Fact,
+    release::BlobRef,
+    time::{DAY, Time},
+};
+use stoa_store::{
+    blobs::BlobKey,
+    ledger::{Expect, OperationId},
+    upload::{PresignedUpload, UploadGrant},
+};
+
+use crate::{
+    App,
+    auth::Caller,
+    items::{self, Outcome, event_after, operation},
+    problem::{Code, Problem},
+    publish::{
+        blobs::{self, Source, blob_problem},
+        gather::{Gathered, gather},
+        id::PublishId,
+        plan, rules,
+        set::{Candidate, Set},
+    },
+    scope::Need,
+    state::PublishItem,
+};
+
+/// How long a begun publish lasts, in seconds: as long as uploads are kept.
+const LIFETIME: i64 = DAY;
+/// How many times a publish is decided anew because others changed its plugin. Each time somebody else has
+/// made progress.
+const ATTEMPTS: usize = 64;
+/// How many questions to the blob store are under way at once.
+const QUESTIONS: usize = 8;
+
+/// A publish that waits for uploads.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) id: PublishId,
+    pub(crate) expires_at: Time,
+    /// What is not here yet, and where it is sent to.
+    pub(crate) missing: Vec<(BlobRef, PresignedUpload)>,
+}
+
+/// A release that is visible, and since which event.
+#[derive(Debug)]
+pub(crate) struct Visible<'s> {
+    pub(crate) candidate: &'s Candidate,
+    pub(crate) seq: u64,
+}
+
+/// What became of a publish.
+#[derive(Debug)]
+pub(crate) enum Progress<'s> {
+    Open(Open),
+    Published(PublishId, Vec<Visible<'s>>),
+}
+
+/// Begins a publish, or the same one again.
+pub(crate) async fn begin<'s>(app: &App, caller: &Caller, set: &'s Set) -> Result<Progress<'s>, Problem> {
+    check_scopes(caller, set)?;
+    let id = PublishId::of(caller.id(), set.records());
+    let now = app.clock.now();
+    let gathered = gather(app.ledger.as_ref(), set, now).await?;
+    let fresh = rules::fresh(set, &gathered.known)?;
+    if fresh.is_empty() {
+        return Ok(Progress::Published(id, visible(app, set, &gathered).await?));
+    }
+    let expires_at = now.plus(LIFETIME);
+    let releases = set.candidates().iter().map(|candidate| candidate.release.clone()).collect();
+    let item = PublishItem { format: 1, id, key: caller.id().clone(), releases, expires_at };
+    let write = items::put(id, &item, Expect::Any, Some(expires_at))?;
+    let operation = OperationId::random().map_err(|error| Problem::internal(&error))?;
+    match items::commit(app.ledger.as_ref(), operation, None, vec![write], now).await? {
+        Outcome::Done => open(app, id, &fresh, expires_at).await.map(Progress::Open),
+        // Nothing was expected of the item and the operation is new.
+        Outcome::Stale => Err(Problem::new(Code::Contended, format!("publish {id} is being changed"))),
+    }
+}
+
+/// Where a begun publish stands.
+pub(crate) async fn progress<'s>(app: &App, item: &PublishItem, set: &'s Set) -> Result<Progress<'s>, Problem> {
+    let gathered = gather(app.ledger.as_ref(), set, app.clock.now()).await?;
+    let fresh = rules::fresh(set, &gathered.known)?;
+    if fresh.is_empty() {
+        return Ok(Progress::Published(item.id, visible(app, set, &gathered).await?));
+    }
+    open(app, item.id, &fresh, item.expires_at).await.map(Progress::Open)
+}
+
+/// Makes a set visible whose bytes are all in place; one that is visible already is no fault.
+pub(crate) async fn finish<'s>(
+    app: &App,
+    caller: &Caller,
+    set: &'s Set,
+    source: Source,
+) -> Result<Vec<Visible<'s>>, Problem> {
+    check_scopes(caller, set)?;
+    let id = PublishId::of(caller.id(), set.records());
+    let mut gathered = gather(app.ledger.as_ref(), set, app.clock.now()).await?;
+    let fresh = rules::fresh(set, &gathered.known)?;
+    let (mut facts, mut checked) = (plan::Facts::new(), Vec::new());
+    for candidate in &fresh {
+        let (functions, blobs) = blobs::check(app, &source, candidate).await?;
+        facts.insert(candidate.release.id.clone(), functions);
+        checked.extend(blobs);
+    }
+    plan::check_history(&fresh, &gathered.known, &facts)?;
+    // From here on something stays: only a race that is lost, or a crash, leaves bytes that nobody names, and
+    // those are found by garbage collection. Deleting them here could take them from a publish of the same
+    // bytes that is just being decided.
+    blobs::keep(app, checked).await?;
+    for _ in 0..ATTEMPTS {
+        let fresh = rules::fresh(set, &gathered.known)?;
+        if fresh.is_empty() {
+            clean_up(app, id, set, &source).await?;
+            return visible(app, set, &gathered).await;
+        }
+        plan::check_history(&fresh, &gathered.known, &facts)?;
+        let (draft, writes) = plan::transaction(caller.actor(), &fresh, &gathered, &facts)?;
+        let now = app.clock.now();
+        if let Outcome::Done =
+            items::commit(app.ledger.as_ref(), operation("publish", &[id.to_string()])?, Some(draft), writes, now)
+                .await?
+        {
+            app.bell.ring();
+        }
+        gathered = gather(app.ledger.as_ref(), set, now).await?;
+    }
+    Err(Problem::new(Code::Contended, format!("publish {id} met changes by others {ATTEMPTS} times")))
+}
+
+async fn clean_up(app: &App, id: PublishId, set: &Set, source: &Source) -> Result<(), Problem> {
+    if matches!(source, Source::Uploads(_)) {
+        blobs::remove_uploads(app, id, &set.blobs()?).await;
+    }
+    Ok(())
+}
+
+fn check_scopes(caller: &Caller, set: &Set) -> Result<(), Problem> {
+    set.candidates().iter().try_for_each(|candidate| caller.may(Need::Publish(&candidate.release.id)))
+}
+
+async fn open(app: &App, id: PublishId, fresh: &[&Candidate], expires_at: Time) -> Result<Open, Problem> {
+    let releases = fresh.iter().map(|candidate| candidate.release.clone()).collect();
+    let blobs = Set::new(releases, app.config.max_artifact_bytes)?.blobs()?;
+    let asked = stream::iter(blobs).map(|blob| async move {
+        let grant =
+            UploadGrant { id: id.upload(&blob.digest), digest: blob.digest, size: blob.size, expires: expires_at };
+        if is_here(app, &BlobKey::Store(blob.digest), blob).await?
+            || is_here(app, &BlobKey::Upload(grant.id), blob).await?
+        {
+            return Ok(None);
+        }
+        let mut upload = app.blobs.presign_upload(&grant).await.map_err(|error| blob_problem(&error))?;
+        if upload.url.starts_with('/') {
+            upload.url.insert_str(0, &app.config.api_base_url);
+        }
+        Ok(Some((blob, upload)))
+    });
+    let missing: Vec<_> = asked.buffered(QUESTIONS).try_collect().await?;
+    Ok(Open { id, expires_at, missing: missing.into_iter().flatten().collect() })
+}
+
+async fn is_here(app: &App, key: &BlobKey, blob: BlobRef) -> Result<bool, Problem> {
+    match app.blobs.head(key).await.map_err(|error| blob_problem(&error))? {
+        Some(meta) if meta.size == blob.size => Ok(true),
+        Some(meta) => Err(blobs::wrong_size(blob, meta.size)),
+        None => Ok(false),
+    }
+}
+
+/// Each release of a set that is published, with the place of its event.
+async fn visible<'s>(app: &App, set: &'s Set, gathered: &Gathered) -> Result<Vec<Visible<'s>>, Problem> {
+    let mut visible = Vec::new();
+    for candidate in set.candidates() {
+        let release = &candidate.release;
+        let after = gathered.known.releases.get(&release.id).map_or(0, |item| item.after);
+        let event = event_after(app.ledger.as_ref(), after, |fact| {
+            matches!(fact, Fact::Released { releases }
+                if releases.iter().any(|found| found.id == release.id && found.version == release.version))
+        });
+        visible.push(Visible { candidate, seq: event.await?.event().seq });
+    }
+    Ok(visible)
+}

@@ -1,0 +1,93 @@
+//! Reading from the ledger what the rules look at.
+
+use std::collections::BTreeMap;
+
+use stoa_core::{id::PluginId, time::Time, version::Version};
+use stoa_store::ledger::{ItemKey, KeyError, Ledger};
+
+use crate::{
+    items::{self, Kept, ledger_problem},
+    problem::Problem,
+    publish::{
+        known::{Known, mentioned, neighbor, predecessor, skeleton},
+        set::Set,
+    },
+    state::{Among, Item, NameItem, NamespaceItem, PluginItem, ReleaseItem},
+};
+
+/// What the ledger knows, with what a transaction that rests on it has to expect.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    pub(crate) known: Known,
+    /// The revision of each plugin's item.
+    pub(crate) revisions: BTreeMap<PluginId, u64>,
+    /// The end of the log before anything else was read.
+    pub(crate) head: u64,
+}
+
+/// Reads everything that bears on `set`.
+///
+/// The reads are no snapshot of one moment. They need not be: whatever could change and matters hangs on the
+/// plugin's own item, which is read first and which the transaction expects unchanged.
+pub(crate) async fn gather(ledger: &dyn Ledger, set: &Set, now: Time) -> Result<Gathered, Problem> {
+    let head = ledger.head().await.map_err(|error| ledger_problem(&error))?.seq;
+    let mut known = Known::default();
+    let mut revisions = BTreeMap::new();
+    for (id, kept) in plugins(ledger, set, now).await? {
+        revisions.insert(id.clone(), kept.revision);
+        known.plugins.insert(id, kept.value);
+    }
+    let own = |name: fn(&PluginId) -> Result<ItemKey, KeyError>| {
+        keys(set.candidates().iter().map(|candidate| name(&candidate.release.id)))
+    };
+    let namespaces: Vec<Option<Kept<NamespaceItem>>> =
+        items::get_many(ledger, &own(|id| NamespaceItem::key(id.namespace()))?, now).await?;
+    known.namespaces = namespaces.into_iter().flatten().map(|kept| kept.value.namespace).collect();
+    let names: Vec<Option<Kept<NameItem>>> =
+        items::get_many(ledger, &own(|id| NameItem::key((Among::Plugins(id.namespace()), &skeleton(id))))?, now)
+            .await?;
+    known.names = by_plugin(set, names.into_iter().map(|kept| kept.map(|kept| kept.value.name)));
+
+    known.releases = releases(ledger, set, now, |_, version| Some(version.clone())).await?;
+    let earlier = |choose: for<'p> fn(&'p PluginItem, &Version) -> Option<&'p Version>| {
+        let plugins = &known.plugins;
+        move |id: &PluginId, version: &Version| plugins.get(id).and_then(|plugin| choose(plugin, version)).cloned()
+    };
+    let predecessors = releases(ledger, set, now, earlier(predecessor)).await?;
+    let neighbors = releases(ledger, set, now, earlier(neighbor)).await?;
+    (known.predecessors, known.neighbors) = (predecessors, neighbors);
+    Ok(Gathered { known, revisions, head })
+}
+
+async fn plugins(ledger: &dyn Ledger, set: &Set, now: Time) -> Result<Vec<(PluginId, Kept<PluginItem>)>, Problem> {
+    let ids = mentioned(set);
+    let keys = keys(ids.iter().map(|id| PluginItem::key(id)))?;
+    let found = items::get_many(ledger, &keys, now).await?;
+    let pairs = ids.into_iter().cloned().zip(found);
+    Ok(pairs.filter_map(|(id, kept)| Some((id, kept?))).collect())
+}
+
+/// For each plugin of the set the release with the chosen version, where one is chosen and exists.
+async fn releases(
+    ledger: &dyn Ledger,
+    set: &Set,
+    now: Time,
+    choose: impl Fn(&PluginId, &Version) -> Option<Version>,
+) -> Result<BTreeMap<PluginId, ReleaseItem>, Problem> {
+    let candidates = set.candidates().iter().map(|candidate| &candidate.release);
+    let chosen: Vec<(&PluginId, Version)> =
+        candidates.filter_map(|release| Some((&release.id, choose(&release.id, &release.version)?))).collect();
+    let keys = keys(chosen.iter().map(|(id, version)| ReleaseItem::key((id, version))))?;
+    let found: Vec<Option<Kept<ReleaseItem>>> = items::get_many(ledger, &keys, now).await?;
+    let pairs = chosen.into_iter().map(|(id, _)| id.clone()).zip(found);
+    Ok(pairs.filter_map(|(id, kept)| Some((id, kept?.value))).collect())
+}
+
+fn by_plugin<T>(set: &Set, values: impl Iterator<Item = Option<T>>) -> BTreeMap<PluginId, T> {
+    let ids = set.candidates().iter().map(|candidate| candidate.release.id.clone());
+    ids.zip(values).filter_map(|(id, value)| Some((id, value?))).collect()
+}
+
+fn keys(keys: impl Iterator<Item = Result<ItemKey, KeyError>>) -> Result<Vec<ItemKey>, Problem> {
+    keys.collect::<Result<_, _>>().map_err(|error| Problem::internal(&error))
+}

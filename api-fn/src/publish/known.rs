@@ -1,0 +1,64 @@
+//! What the ledger knows that bears on a set of records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stoa_core::{
+    id::{Name, Namespace, PluginId},
+    version::Version,
+};
+
+use crate::{
+    publish::set::Set,
+    skeleton::Skeleton,
+    state::{PluginItem, ReleaseItem},
+};
+
+/// The state that the rules look at: everything that [`Known::wanted`] names, as far as it exists.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The namespaces that exist.
+    pub namespaces: BTreeSet<Namespace>,
+    /// The plugins that exist: those of the set and those that it depends on.
+    pub plugins: BTreeMap<PluginId, PluginItem>,
+    /// The releases of the set that exist already.
+    pub releases: BTreeMap<PluginId, ReleaseItem>,
+    /// For plugins of the set: the release that the new one must stay compatible with, see [`predecessor`].
+    pub predecessors: BTreeMap<PluginId, ReleaseItem>,
+    /// For plugins of the set: a release whose interfaces the document has already, see [`neighbor`].
+    pub neighbors: BTreeMap<PluginId, ReleaseItem>,
+    /// For plugins of the set: the name that took their skeleton in their namespace.
+    pub names: BTreeMap<PluginId, Name>,
+}
+
+/// The plugins that a set mentions: its own, and those that it depends on.
+pub fn mentioned(set: &Set) -> BTreeSet<&PluginId> {
+    let candidates = set.candidates().iter();
+    candidates
+        .flat_map(|candidate| std::iter::once(&candidate.release.id).chain(candidate.release.dependencies.keys()))
+        .collect()
+}
+
+/// The skeleton of a plugin's name.
+pub fn skeleton(id: &PluginId) -> Skeleton {
+    Skeleton::of(id.name().as_str())
+}
+
+/// The release that `version` must stay compatible with: the newest one below it that the same requirement
+/// `^x` would choose. None where `version` begins a new major version (below 1: a new minor one), or where one
+/// of the two is a pre-release, which nobody gets without asking for it by name.
+pub fn predecessor<'p>(plugin: &'p PluginItem, version: &Version) -> Option<&'p Version> {
+    let before = plugin.versions.range(..version).rev().find(|before| !before.is_prerelease())?;
+    let (new, old) = (version.as_semver(), before.as_semver());
+    let compatible = match (old.major, old.minor) {
+        (0, 0) => false,
+        (0, minor) => new.major == 0 && new.minor == minor,
+        (major, _) => new.major == major,
+    };
+    (compatible && !version.is_prerelease()).then_some(before)
+}
+
+/// The release nearest to `version`: the one below it, or else the one above. Its interfaces are likely the
+/// ones of the new release, so their names are in the index document already.
+pub fn neighbor<'p>(plugin: &'p PluginItem, version: &Version) -> Option<&'p Version> {
+    plugin.versions.range(..version).next_back().or_else(|| plugin.versions.range(version..).next())
+}

@@ -1,0 +1,180 @@
+//! The set of records that a publish makes visible together: read from JSON, canonical, within bounds.
+
+use serde_json::Value;
+use stoa_core::{
+    canonical,
+    digest::Digest,
+    event::{ActorId, Draft, Event, EventError, Fact, Head, MAX_RELEASES_PER_EVENT},
+    id::PluginId,
+    release::{BlobRef, MAX_README_BYTES, MAX_WIT_BYTES, Release, ReleaseError},
+    time::Time,
+};
+
+use crate::problem::{Code, Problem};
+
+/// 1 to [`MAX_RELEASES_PER_EVENT`] valid records, sorted by plugin, no plugin twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set(Vec<Candidate>);
+
+/// A record together with its own digest and length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The record.
+    pub release: Release,
+    /// Its canonical bytes as a blob.
+    pub record: BlobRef,
+}
+
+impl Set {
+    /// Reads a set as a client sends it, in any order.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names the first record at fault and the rule.
+    pub fn read(values: Vec<Value>, max_artifact_bytes: u64) -> Result<Self, Problem> {
+        // Before any record is looked at: ten thousand of them should cost no more than twenty.
+        check_size(values.len())?;
+        let releases = values.into_iter().map(read_record).collect::<Result<Vec<_>, _>>()?;
+        Self::new(releases, max_artifact_bytes)
+    }
+
+    /// The set of these records.
+    ///
+    /// # Errors
+    /// As [`Set::read`].
+    pub fn new(mut releases: Vec<Release>, max_artifact_bytes: u64) -> Result<Self, Problem> {
+        check_size(releases.len())?;
+        releases.sort_by(|a, b| a.id.cmp(&b.id));
+        if let Some(pair) = releases.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            let (id, one, other) = (&pair[0].id, &pair[0].version, &pair[1].version);
+            return Err(Problem::new(Code::SetRepeats, format!("`{id}` stands in the set as {one} and as {other}")));
+        }
+        releases.iter().try_for_each(|release| check_record(release, max_artifact_bytes))?;
+        check_event(&releases)?;
+        releases.into_iter().map(Candidate::new).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The records, sorted by plugin.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.0
+    }
+
+    /// The record of this plugin.
+    pub fn get(&self, id: &PluginId) -> Option<&Candidate> {
+        self.0.binary_search_by(|candidate| candidate.release.id.cmp(id)).ok().map(|place| &self.0[place])
+    }
+
+    /// The digests of the records, in order.
+    pub fn records(&self) -> impl Iterator<Item = &Digest> {
+        self.0.iter().map(|candidate| &candidate.record.digest)
+    }
+
+    /// All blobs that the records name, sorted, each once.
+    ///
+    /// # Errors
+    /// [`Code::RecordInvalid`] where two records give one digest two sizes.
+    pub fn blobs(&self) -> Result<Vec<BlobRef>, Problem> {
+        let mut blobs: Vec<BlobRef> = self.0.iter().flat_map(|candidate| candidate.release.blobs()).collect();
+        blobs.sort();
+        blobs.dedup();
+        match blobs.windows(2).find(|pair| pair[0].digest == pair[1].digest) {
+            None => Ok(blobs),
+            Some(pair) => {
+                let (digest, one, other) = (pair[0].digest, pair[0].size, pair[1].size);
+                let detail = format!("the blob {digest} has {one} bytes in one place and {other} in another");
+                Err(Problem::new(Code::RecordInvalid, detail))
+            }
+        }
+    }
+}
+
+impl Candidate {
+    fn new(release: Release) -> Result<Self, Problem> {
+        let record = release.blob().map_err(|error| Problem::new(Code::RecordInvalid, error.to_string()))?;
+        Ok(Self { release, record })
+    }
+}
+
+fn check_size(count: usize) -> Result<(), Problem> {
+    if (1..=MAX_RELEASES_PER_EVENT).contains(&count) {
+        return Ok(());
+    }
+    let detail = format!("the set has {count} releases: 1 to {MAX_RELEASES_PER_EVENT} are published together");
+    Err(Problem::new(Code::SetSize, detail))
+}
+
+/// Reads one record and checks that it says nothing but its canonical form. What a publisher signed and what
+/// the registry hashes would otherwise be two things: `"optional": false` and silence read the same.
+fn read_record(sent: Value) -> Result<Release, Problem> {
+    let invalid = |detail: String| Problem::new(Code::RecordInvalid, detail);
+    let bytes = canonical::to_bytes(&sent).map_err(|error| invalid(error.to_string()))?;
+    let release = Release::read(&bytes).map_err(|error| record_problem(&error))?;
+    let canonical = release.to_bytes().map_err(|error| invalid(error.to_string()))?;
+    if canonical == bytes {
+        return Ok(release);
+    }
+    let canonical: Value = serde_json::from_slice(&canonical).map_err(|error| invalid(error.to_string()))?;
+    let place = difference(&sent, &canonical).unwrap_or_default();
+    let detail = format!("the record of `{}` writes `{place}` otherwise than its canonical form", release.id);
+    Err(Problem::new(Code::RecordNotCanonical, detail).with("member", place))
+}
+
+fn record_problem(error: &ReleaseError) -> Problem {
+    let code = match error {
+        ReleaseError::TooLarge { .. } => Code::RecordTooLarge,
+        _ => Code::RecordInvalid,
+    };
+    Problem::new(code, error.to_string())
+}
+
+/// Where two values first differ, as `member.member`; `None` where they are equal.
+fn difference(one: &Value, other: &Value) -> Option<String> {
+    match (one, other) {
+        _ if one == other => None,
+        (Value::Object(one), Value::Object(other)) => {
+            let names = one.keys().chain(other.keys().filter(|name| !one.contains_key(*name)));
+            names.into_iter().find_map(|name| match (one.get(name), other.get(name)) {
+                (Some(one), Some(other)) => match difference(one, other)?.as_str() {
+                    "" => Some(name.clone()),
+                    rest => Some(format!("{name}.{rest}")),
+                },
+                _ => Some(name.clone()),
+            })
+        }
+        _ => Some(String::new()),
+    }
+}
+
+fn check_record(release: &Release, max_artifact_bytes: u64) -> Result<(), Problem> {
+    // The type does not hold all bounds: a record that came from elsewhere than `Release::read` has not met them.
+    release.check().map_err(|error| record_problem(&error))?;
+    let (id, version) = (&release.id, &release.version);
+    let bound = |code, what: &str, blob: BlobRef, limit: u64| {
+        if (1..=limit).contains(&blob.size) {
+            return Ok(());
+        }
+        let detail = format!("the {what} of `{id}` {version} has {} bytes: 1 to {limit} are accepted", blob.size);
+        Err(Problem::new(code, detail))
+    };
+    bound(Code::ArtifactTooLarge, "component", release.artifact, max_artifact_bytes)?;
+    bound(Code::WitTooLarge, "WIT", release.wit, MAX_WIT_BYTES)?;
+    if let Some(readme) = release.readme {
+        bound(Code::ReadmeTooLarge, "readme", readme, MAX_README_BYTES)?;
+    }
+    if release.dependencies.contains_key(id) {
+        return Err(Problem::new(Code::DependencySelf, format!("`{id}` {version} depends on `{id}`")));
+    }
+    Ok(())
+}
+
+/// Checks that one event can carry all records, whatever its place in the log will be.
+fn check_event(releases: &[Release]) -> Result<(), Problem> {
+    let actor = "k".repeat(64).parse().unwrap_or_else(|_| ActorId::registry());
+    let draft = Draft { actor, fact: Fact::Released { releases: releases.to_vec() }, private: None };
+    // The longest numbers that a place can have.
+    let head = Head { seq: u64::MAX - 1, hash: Digest::from_bytes([0xff; 32]), time: Time::MAX };
+    match Event::seal(&draft, &head, Time::MAX) {
+        Ok(_) => Ok(()),
+        Err(error @ EventError::TooLarge(_)) => Err(Problem::new(Code::EventTooLarge, error.to_string())),
+        Err(error) => Err(Problem::new(Code::RecordInvalid, error.to_string())),
+    }
+}

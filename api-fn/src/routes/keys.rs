@@ -1,0 +1,155 @@
+//! API keys.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use stoa_core::{event::ActorId, time::Time};
+use stoa_store::ledger::Expect;
+
+use super::extract::{Parameters, Segments, parse};
+use crate::{
+    App,
+    auth::{Caller, MAX_LABEL, NewKey, create_key},
+    body::Json,
+    items::{self, Outcome, operation},
+    problem::{Code, Problem},
+    scope::{Need, Scope},
+    state::KeyItem,
+    token::KeyId,
+};
+
+/// A page of keys has at most so many.
+const PAGE: usize = 100;
+/// A key has at most so many scopes.
+const MAX_SCOPES: usize = 50;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Create {
+    label: String,
+    scopes: BTreeSet<Scope>,
+    #[serde(default)]
+    expires_at: Option<Time>,
+}
+
+/// A key without its secret.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    id: KeyId,
+    label: String,
+    last_four: String,
+    scopes: BTreeSet<Scope>,
+    created_by: ActorId,
+    created_at: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<Time>,
+}
+
+/// A key with its secret: shown once, when it is made.
+#[derive(Serialize)]
+pub(super) struct Created {
+    key: String,
+    #[serde(flatten)]
+    shown: Shown,
+}
+
+/// Makes a key. This is the one request that is not safe to repeat: a lost answer leaves a key whose secret
+/// nobody has, to be found in the list and revoked.
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<Create>,
+) -> Result<(StatusCode, axum::Json<Created>), Problem> {
+    caller.may(Need::Admin)?;
+    let now = app.clock.now();
+    check(&body, now)?;
+    let Create { label, scopes, expires_at } = body;
+    let new = NewKey { label, scopes, expires_at, created_by: caller.actor() };
+    let (token, item) = create_key(app.ledger.as_ref(), new, now).await?;
+    Ok((StatusCode::CREATED, axum::Json(Created { key: token.reveal(), shown: shown(item) })))
+}
+
+fn check(body: &Create, now: Time) -> Result<(), Problem> {
+    let refuse = |detail: String| Err(Problem::new(Code::JsonShape, detail));
+    let length = body.label.chars().count();
+    if !(1..=MAX_LABEL).contains(&length) || body.label.chars().any(char::is_control) {
+        return refuse(format!("the label has {length} characters: it is one line of 1 to {MAX_LABEL}"));
+    }
+    let count = body.scopes.len();
+    if !(1..=MAX_SCOPES).contains(&count) {
+        return refuse(format!("the key would have {count} scopes: 1 to {MAX_SCOPES} are possible"));
+    }
+    match body.expires_at {
+        Some(at) if at <= now => {
+            Err(Problem::new(Code::ExpiryInvalid, format!("the key would expire at {at}; it is {now}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    #[serde(default)]
+    after: Option<String>,
+}
+
+/// Some keys, in order of their ids.
+#[derive(Serialize)]
+pub(super) struct Keys {
+    keys: Vec<Shown>,
+    /// What `after` is for the next page; nothing on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<KeyId>,
+}
+
+/// Lists keys.
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Parameters(page): Parameters<Page>,
+) -> Result<axum::Json<Keys>, Problem> {
+    caller.may(Need::Admin)?;
+    let after: Option<KeyId> = page.after.as_deref().map(parse).transpose()?;
+    let after = after.map(|id| id.to_string());
+    let (ledger, now) = (app.ledger.as_ref(), app.clock.now());
+    let found: Vec<KeyItem> = items::list(ledger, KeyItem::PARTITION, after.as_deref(), PAGE, now).await?;
+    let next = if found.len() == PAGE { found.last().map(|key| key.id.clone()) } else { None };
+    Ok(axum::Json(Keys { keys: found.into_iter().map(shown).collect(), next }))
+}
+
+/// Revokes a key; one that is revoked already stays as it was.
+pub(super) async fn revoke(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(id): Segments<String>,
+) -> Result<axum::Json<Shown>, Problem> {
+    caller.may(Need::Admin)?;
+    let id: KeyId = parse(&id)?;
+    let (ledger, now) = (app.ledger.as_ref(), app.clock.now());
+    // Once around for a request that met another revocation.
+    for _ in 0..2 {
+        let found = items::get::<KeyItem>(ledger, &id, now).await?;
+        let unknown = || Problem::new(Code::KeyIdUnknown, format!("there is no API key {id}"));
+        let kept = found.ok_or_else(unknown)?;
+        if kept.value.revoked_at.is_some() {
+            return Ok(axum::Json(shown(kept.value)));
+        }
+        let item = KeyItem { revoked_at: Some(now), ..kept.value };
+        let write = items::put(&id, &item, Expect::Revision(kept.revision), None)?;
+        let operation = operation("revoke-key", &[id.to_string(), kept.revision.to_string()])?;
+        if let Outcome::Done = items::commit(ledger, operation, None, vec![write], now).await? {
+            return Ok(axum::Json(shown(item)));
+        }
+    }
+    Err(Problem::new(Code::Contended, format!("the key {id} is being changed by others")))
+}
+
+fn shown(item: KeyItem) -> Shown {
+    let KeyItem { id, label, last_four, scopes, created_by, created_at, expires_at, revoked_at, .. } = item;
+    Shown { id, label, last_four, scopes, created_by, created_at, expires_at, revoked_at }
+}

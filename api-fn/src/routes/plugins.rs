@@ -1,0 +1,229 @@
+//! Plugins and releases as the ledger has them, and yanking.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use stoa_core::{
+    digest::Digest,
+    event::{Draft, Fact, check_reason},
+    id::PluginId,
+    release::{BlobRef, Kind},
+    time::Time,
+    version::Version,
+};
+use stoa_store::ledger::Expect;
+
+use super::extract::{Segments, parse};
+use crate::{
+    App,
+    auth::Caller,
+    body::Json,
+    items::{self, Kept, Outcome, event_after, operation},
+    problem::{Code, Problem},
+    publish::budget,
+    scope::Need,
+    state::{PluginItem, ReleaseItem, YankedItem},
+};
+
+#[derive(Serialize)]
+pub(super) struct Plugin {
+    id: PluginId,
+    kind: Kind,
+    /// In order of precedence, yanked ones too.
+    versions: Vec<Version>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Release {
+    id: PluginId,
+    version: Version,
+    /// `listed` or `yanked`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    artifact: BlobRef,
+    record: Digest,
+    /// The event that published it.
+    seq: u64,
+    /// The event that yanked it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    yanked_seq: Option<u64>,
+}
+
+/// Shows a plugin.
+pub(super) async fn show(
+    State(app): State<App>,
+    Segments((namespace, name)): Segments<(String, String)>,
+) -> Result<axum::Json<Plugin>, Problem> {
+    let id = PluginId::new(parse(&namespace)?, parse(&name)?);
+    let PluginItem { id, kind, versions, .. } = plugin(&app, &id).await?.value;
+    Ok(axum::Json(Plugin { id, kind, versions: versions.into_iter().collect() }))
+}
+
+/// Shows a release.
+pub(super) async fn show_version(
+    State(app): State<App>,
+    Segments(place): Segments<(String, String, String)>,
+) -> Result<axum::Json<Release>, Problem> {
+    let (id, version) = place_of(&place)?;
+    plugin(&app, &id).await?;
+    let item = release(&app, &id, &version).await?.value;
+    shown(&app, id, item).await.map(axum::Json)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reason {
+    reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Yank,
+    Unyank,
+}
+
+/// Yanks a release; one that is yanked already stays so, with the reason it has.
+pub(super) async fn yank(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(place): Segments<(String, String, String)>,
+    Json(body): Json<Reason>,
+) -> Result<axum::Json<Release>, Problem> {
+    change(&app, &caller, &place, Verb::Yank, &body.reason).await.map(axum::Json)
+}
+
+/// Takes a yank back; a release that is not yanked stays so.
+pub(super) async fn unyank(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(place): Segments<(String, String, String)>,
+    Json(body): Json<Reason>,
+) -> Result<axum::Json<Release>, Problem> {
+    change(&app, &caller, &place, Verb::Unyank, &body.reason).await.map(axum::Json)
+}
+
+/// How many times a change is decided anew because others changed the plugin.
+const ATTEMPTS: usize = 64;
+
+async fn change(
+    app: &App,
+    caller: &Caller,
+    place: &(String, String, String),
+    verb: Verb,
+    reason: &str,
+) -> Result<Release, Problem> {
+    let (id, version) = place_of(place)?;
+    caller.may(Need::Yank(&id))?;
+    check_reason(reason).map_err(|rule| Problem::new(Code::ReasonInvalid, rule))?;
+    for _ in 0..ATTEMPTS {
+        // Before the items, so that the event lies after it.
+        let after = app.ledger.head().await.map_err(|error| items::ledger_problem(&error))?.seq;
+        let (plugin, release) = (plugin(app, &id).await?, release(app, &id, &version).await?);
+        if (verb == Verb::Yank) == release.value.yanked.is_some() {
+            return shown(app, id, release.value).await;
+        }
+        let change = Change { id: &id, version: &version, verb, reason, after };
+        let changed = change.release(&release.value);
+        if let Outcome::Done = change.commit(app, caller, plugin, &release, &changed).await? {
+            app.bell.ring();
+            return shown(app, id, changed).await;
+        }
+    }
+    Err(Problem::new(Code::Contended, format!("`{id}` {version} met changes by others {ATTEMPTS} times")))
+}
+
+struct Change<'a> {
+    id: &'a PluginId,
+    version: &'a Version,
+    verb: Verb,
+    reason: &'a str,
+    after: u64,
+}
+
+impl Change<'_> {
+    fn release(&self, before: &ReleaseItem) -> ReleaseItem {
+        let yanked = YankedItem { reason: self.reason.to_owned(), after: self.after };
+        ReleaseItem { yanked: (self.verb == Verb::Yank).then_some(yanked), ..before.clone() }
+    }
+
+    fn fact(&self) -> Fact {
+        let (id, version, reason) = (self.id.clone(), self.version.clone(), self.reason.to_owned());
+        match self.verb {
+            Verb::Yank => Fact::Yanked { id, version, reason },
+            Verb::Unyank => Fact::Unyanked { id, version, reason },
+        }
+    }
+
+    async fn commit(
+        &self,
+        app: &App,
+        caller: &Caller,
+        plugin: Kept<PluginItem>,
+        release: &Kept<ReleaseItem>,
+        changed: &ReleaseItem,
+    ) -> Result<Outcome, Problem> {
+        let Self { id, version, .. } = *self;
+        let mut value = plugin.value;
+        match (self.verb, &release.value.yanked) {
+            (Verb::Yank, _) => {
+                value.document_bytes += budget::of_yank(self.reason);
+                budget::check_yank(id, version, value.document_bytes)?;
+            }
+            (Verb::Unyank, Some(yanked)) => value.document_bytes -= budget::of_yank(&yanked.reason),
+            (Verb::Unyank, None) => {}
+        }
+        let writes = vec![
+            items::put(id, &value, Expect::Revision(plugin.revision), None)?,
+            items::put((id, version), changed, Expect::Revision(release.revision), None)?,
+        ];
+        let draft = Draft { actor: caller.actor(), fact: self.fact(), private: None };
+        // Yank, unyank and yank again start from different revisions: three operations.
+        let operation = operation("yank", &[id.to_string(), version.to_string(), release.revision.to_string()])?;
+        items::commit(app.ledger.as_ref(), operation, Some(draft), writes, app.clock.now()).await
+    }
+}
+
+fn place_of((namespace, name, version): &(String, String, String)) -> Result<(PluginId, Version), Problem> {
+    Ok((PluginId::new(parse(namespace)?, parse(name)?), parse(version)?))
+}
+
+async fn plugin(app: &App, id: &PluginId) -> Result<Kept<PluginItem>, Problem> {
+    let found = items::get::<PluginItem>(app.ledger.as_ref(), id, app.clock.now()).await?;
+    found.ok_or_else(|| Problem::new(Code::PluginUnknown, format!("there is no plugin `{id}`")))
+}
+
+async fn release(app: &App, id: &PluginId, version: &Version) -> Result<Kept<ReleaseItem>, Problem> {
+    let now: Time = app.clock.now();
+    let found = items::get::<ReleaseItem>(app.ledger.as_ref(), (id, version), now).await?;
+    found.ok_or_else(|| Problem::new(Code::VersionUnknown, format!("`{id}` has no version {version}")))
+}
+
+async fn shown(app: &App, id: PluginId, item: ReleaseItem) -> Result<Release, Problem> {
+    let ledger = app.ledger.as_ref();
+    let published = event_after(ledger, item.after, |fact| {
+        matches!(fact, Fact::Released { releases }
+            if releases.iter().any(|found| found.id == id && found.version == item.version))
+    });
+    let seq = published.await?.event().seq;
+    let yanked_seq = match &item.yanked {
+        None => None,
+        Some(yanked) => {
+            let event = event_after(
+                ledger,
+                yanked.after,
+                |fact| matches!(fact, Fact::Yanked { id: found, version, .. } if *found == id && *version == item.version),
+            );
+            Some(event.await?.event().seq)
+        }
+    };
+    Ok(Release {
+        state: if item.yanked.is_some() { "yanked" } else { "listed" },
+        reason: item.yanked.map(|yanked| yanked.reason),
+        version: item.version,
+        artifact: item.artifact,
+        record: item.record,
+        seq,
+        yanked_seq,
+        id,
+    })
+}

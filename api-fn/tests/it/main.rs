@@ -1,0 +1,12 @@
+//! The API through its router, over the adapters in memory.
+
+mod docs;
+mod document;
+mod journey;
+mod keys;
+mod names;
+mod races;
+mod refusals;
+mod requests;
+mod support;
+mod yank;

@@ -1,0 +1,253 @@
+//! The command line as it is typed.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use stoa_core::{
+    id::PluginId,
+    version::{Version, VersionReq},
+};
+
+/// A registry of WebAssembly plugins whose index nobody can forge.
+#[derive(Debug, Parser)]
+#[command(name = "stoa", version, arg_required_else_help = true, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Print results as JSON, and nothing else, on standard output.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say more on standard error; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a new registry in a folder: keys, ledger, first signed index.
+    Init(Init),
+    /// Run a whole registry in this process: API, indexer, signer, website.
+    Serve(Serve),
+    /// Publish plugins from folders with a `plugin.toml`.
+    Publish(Publish),
+    /// Take a release out of new resolutions. Locks that name it still hold.
+    Yank(Yank),
+    /// Put a yanked release back.
+    Unyank(Yank),
+    /// Show a plugin as the signed index has it.
+    Info(Info),
+    /// Resolve `plugins.toml` and write `plugins.lock`.
+    Lock(Lock),
+    /// Fetch and verify everything that `plugins.lock` names, so that it runs offline.
+    Fetch(Fetch),
+    /// Run one function of a plugin.
+    Run(Run),
+    /// Run the main job on this machine, from an empty folder to a verified call, and show each step.
+    Demo(Demo),
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which registry to read, and how far to trust it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Registry {
+    /// The registry's address, such as `https://plugins.example`.
+    #[arg(long, env = "STOA_REGISTRY", value_name = "URL")]
+    pub(crate) registry: String,
+    /// A file with the registry's first root, as `stoa init` wrote it.
+    #[arg(long, env = "STOA_ROOT", value_name = "FILE", conflicts_with = "root_sha256")]
+    pub(crate) root: Option<PathBuf>,
+    /// The SHA-256 of the registry's first root.
+    #[arg(long, env = "STOA_ROOT_SHA256", value_name = "HEX")]
+    pub(crate) root_sha256: Option<stoa_core::digest::Digest>,
+    /// Trust the root that the registry shows now, and print its fingerprint. Only for a first look.
+    #[arg(long, conflicts_with_all = ["root", "root_sha256"])]
+    pub(crate) trust_on_first_use: bool,
+    /// Where verified copies are kept.
+    #[arg(long, env = "STOA_CACHE", value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Use the verified copies only; open no connection.
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The folder of the registry. It must be empty or not exist yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// What the registry is called on its pages.
+    #[arg(long, default_value = "Stoa")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The folder of the registry, made by `stoa init`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+    /// The address that others see, where a proxy stands in front.
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    /// Write the address to this file once the registry is ready.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Publish {
+    /// Folders with a `plugin.toml`. Several become visible together or not at all.
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) registry: Registry,
+    /// The API key.
+    #[arg(long, env = "STOA_API_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) api_key: Option<String>,
+    /// Wait until the signed index covers the release.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Check everything that can be checked here, and send nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Yank {
+    /// The plugin and its version, such as `demo:markdown@1.0.0`.
+    pub(crate) release: ReleaseName,
+    /// Why, in one line: it is shown to everyone who meets the release.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) registry: Registry,
+    /// The API key.
+    #[arg(long, env = "STOA_API_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) api_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Info {
+    /// The plugin, such as `demo:markdown`.
+    pub(crate) plugin: PluginId,
+    #[command(flatten)]
+    pub(crate) registry: Registry,
+}
+
+/// The files of a host.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HostFiles {
+    /// What the host wants.
+    #[arg(long, default_value = "plugins.toml", value_name = "FILE")]
+    pub(crate) wanted: PathBuf,
+    /// What was chosen.
+    #[arg(long, default_value = "plugins.lock", value_name = "FILE")]
+    pub(crate) lock: PathBuf,
+    /// Where verified copies are kept.
+    #[arg(long, env = "STOA_CACHE", value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Use the verified copies only; open no connection.
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lock {
+    #[command(flatten)]
+    pub(crate) files: HostFiles,
+    /// Take the newest versions of everything, whatever the lock says.
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Change nothing: fail where the lock does not hold.
+    #[arg(long, conflicts_with = "update")]
+    pub(crate) locked: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    #[command(flatten)]
+    pub(crate) files: HostFiles,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The plugin, such as `demo:markdown@^1`.
+    pub(crate) plugin: Wanted,
+    /// The call, such as `render("# Hi")`, or `iface.render("# Hi")` where several interfaces have the function.
+    #[arg(long, value_name = "CALL")]
+    pub(crate) invoke: String,
+    #[command(flatten)]
+    pub(crate) registry: Registry,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// A folder whose subfolders are plugins to publish.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plugins: PathBuf,
+    /// Where to work; a new temporary folder where none is given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Exit after the steps, non-zero if any failed, instead of serving on.
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+/// `ns:name@version`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReleaseName {
+    pub(crate) id: PluginId,
+    pub(crate) version: Version,
+}
+
+impl std::str::FromStr for ReleaseName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (id, version) = text.split_once('@').ok_or("name a version, as in `demo:markdown@1.0.0`")?;
+        let id = id.parse().map_err(|e: stoa_core::id::IdError| e.to_string())?;
+        Ok(Self { id, version: version.parse().map_err(|e: stoa_core::version::VersionError| e.to_string())? })
+    }
+}
+
+/// `ns:name` or `ns:name@requirement`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) id: PluginId,
+    pub(crate) version: VersionReq,
+}
+
+impl std::str::FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (id, version) = text.split_once('@').unwrap_or((text, "*"));
+        let id = id.parse().map_err(|e: stoa_core::id::IdError| e.to_string())?;
+        Ok(Self { id, version: version.parse().map_err(|e: stoa_core::version::VersionError| e.to_string())? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_plugin_is_wanted_with_or_without_a_requirement() {
+        let wanted: Wanted = "demo:markdown@^1.2".parse().expect("a wish");
+        assert_eq!((wanted.id.to_string().as_str(), wanted.version.to_string().as_str()), ("demo:markdown", "^1.2"));
+        assert_eq!("demo:markdown".parse::<Wanted>().map(|w| w.version), Ok(VersionReq::ANY));
+        let error = "markdown".parse::<Wanted>();
+        assert_eq!(error, Err("`markdown` is not a plugin id: write it `namespace:name`".to_owned()));
+    }
+}

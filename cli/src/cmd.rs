@@ -1,0 +1,27 @@
+//! One module a command.
+
+pub(crate) mod demo;
+pub(crate) mod fetch;
+pub(crate) mod info;
+pub(crate) mod init;
+pub(crate) mod lock;
+pub(crate) mod publish;
+pub(crate) mod run;
+pub(crate) mod yank;
+
+use stoa_core::time::Time;
+
+/// The time, read once at the edge.
+pub(crate) fn now() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Time::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// A failure to choose or fetch, with everything that a resolver has to say.
+pub(crate) fn explain(error: stoa_loader::PlanningError) -> crate::report::Failure {
+    use crate::report::{Failure, chain};
+    let stoa_loader::PlanningError::Resolve(resolve) = &error else { return Failure::new(chain(&error)) };
+    let hints: Vec<String> = resolve.hints().into_iter().chain(resolve.notes()).collect();
+    let failure = Failure::new(chain(resolve)).code(resolve.code());
+    if hints.is_empty() { failure } else { failure.hint(hints.join("\n      ")) }
+}

@@ -1,0 +1,36 @@
+//! `stoa fetch`.
+
+use serde_json::json;
+use stoa_core::resolve::Mode;
+use stoa_loader::Fetched;
+
+use super::lock::Files;
+use crate::{
+    args,
+    progress::Spinner,
+    report::{DIM, Failure, GOOD, Output},
+};
+
+pub(crate) async fn run(args: &args::Fetch, output: Output) -> Result<(), Failure> {
+    let files = Files::read(&args.files)?;
+    if files.lock.is_none() {
+        return Err(Failure::new(format!("there is no `{}`", args.files.lock.display())).hint("run `stoa lock` first"));
+    }
+    let registry = files.open(&args.files).await?;
+    let spinner = Spinner::start(output, "checking the lock against the signed index");
+    let (resolution, _) = files.resolve(&registry, Mode::Locked, args.files.offline, output).await?;
+    spinner.say("fetching components");
+    let progress = |fetched| {
+        if let Fetched::Component { id, .. } = fetched {
+            spinner.say(format!("fetched {id}"));
+        }
+    };
+    registry.plan(&resolution, &files.wanted, progress).await.map_err(super::explain)?;
+    drop(spinner);
+    let count = resolution.plugins.len();
+    let bytes: u64 = resolution.plugins.iter().map(|plugin| plugin.listing.artifact.size).sum();
+    let text =
+        format!("{GOOD}verified{GOOD:#} {count} plugins, {bytes} bytes {DIM}{} requests{DIM:#}", registry.requests());
+    output.result(text, &json!({"plugins": count, "bytes": bytes, "requests": registry.requests()}));
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! `stoa lock`.
+
+use std::path::Path;
+
+use serde_json::json;
+use stoa_core::{
+    id::Name,
+    lock::Lock,
+    resolve::{Diff, Mode, Resolution, ResolveOptions},
+    wanted::Wanted,
+};
+use stoa_loader::{Registry, TrustRoot};
+
+use crate::{
+    args::{self, HostFiles},
+    host,
+    progress::Spinner,
+    report::{BAD, DIM, Failure, GOOD, NAME, Output, WARN},
+};
+
+pub(crate) async fn run(args: &args::Lock, output: Output) -> Result<(), Failure> {
+    let files = Files::read(&args.files)?;
+    let mode = match (args.locked, args.update) {
+        (true, _) => Mode::Locked,
+        (_, true) => Mode::UpdateAll,
+        _ => Mode::Keep,
+    };
+    let registry = files.open(&args.files).await?;
+    let spinner = Spinner::start(output, "resolving against the signed index");
+    let (resolution, lock) = files.resolve(&registry, mode, args.files.offline, output).await?;
+    drop(spinner);
+    let path = &args.files.lock;
+    let text = lock.print();
+    let old = std::fs::read_to_string(path).unwrap_or_default();
+    if !args.locked && text != old {
+        replace(path, &text)?;
+    }
+    for left in &resolution.left_out {
+        output.note(format_args!("{WARN}left out{WARN:#} {NAME}{}{NAME:#}: {}", left.id, left.why));
+    }
+    let diff = &resolution.diff;
+    let json = json!({
+        "lock": path, "plugins": resolution.plugins.len(),
+        "added": diff.added, "removed": diff.removed,
+        "changed": diff.changed.iter().map(|c| json!({"id": c.id, "from": c.from, "to": c.to})).collect::<Vec<_>>(),
+    });
+    output.result(shown(diff, resolution.plugins.len(), path), &json);
+    Ok(())
+}
+
+/// Writes a file whole, beside it first.
+fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        std::io::Write::write_all(&mut file, text.as_bytes())?;
+        file.as_file().sync_all()?;
+        // A lock is committed and read by others; temporary files are their owner's alone.
+        file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    };
+    write().map_err(|e: std::io::Error| Failure::new(format!("`{}` can not be written: {e}", path.display())))
+}
+
+fn shown(diff: &Diff, count: usize, path: &Path) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    lines.extend(diff.added.iter().map(|exact| format!("{GOOD}+{GOOD:#} {exact}")));
+    lines.extend(diff.changed.iter().map(|c| format!("{WARN}~{WARN:#} {} {} → {}", c.id, c.from, c.to)));
+    lines.extend(diff.removed.iter().map(|exact| format!("{BAD}-{BAD:#} {exact}")));
+    let what = if diff.is_empty() { "nothing changes" } else { "locked" };
+    lines.push(format!("{GOOD}{what}{GOOD:#}: {count} plugins in {NAME}{}{NAME:#}{DIM}{DIM:#}", path.display()));
+    lines.join("\n")
+}
+
+/// `plugins.toml`, and `plugins.lock` where there is one.
+pub(crate) struct Files {
+    pub(crate) wanted: Wanted,
+    pub(crate) lock: Option<Lock>,
+}
+
+impl Files {
+    pub(crate) fn read(args: &HostFiles) -> Result<Self, Failure> {
+        let path = args.wanted.display();
+        let text = std::fs::read_to_string(&args.wanted).map_err(|e| {
+            Failure::new(format!("`{path}` can not be read: {e}"))
+                .hint("it names a registry and the plugins that the host wants; --wanted names another file")
+        })?;
+        let wanted = Wanted::parse(&text).map_err(|e| Failure::new(format!("{path}: {e}")))?;
+        let lock = match std::fs::read_to_string(&args.lock) {
+            Ok(text) => {
+                let refuse = |e| Failure::new(format!("{}: {e}", args.lock.display()));
+                Some(Lock::parse(&text).map_err(refuse)?)
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => return Err(Failure::new(format!("`{}` can not be read: {e}", args.lock.display()))),
+        };
+        Ok(Self { wanted, lock })
+    }
+
+    /// The one registry of the file.
+    fn registry(&self) -> Result<(Name, &stoa_core::wanted::Registry), Failure> {
+        let mut all = self.wanted.registries().iter();
+        match (all.next(), all.next()) {
+            (Some((name, registry)), None) => Ok((name.clone(), registry)),
+            (None, _) => Err(Failure::new("no registry is named")
+                .hint("add `[registries.main]` with `url` and `root-sha256`, as a plugin's page shows them")),
+            (Some(_), Some(_)) => Err(Failure::new("two registries are named, and plugins are resolved against one")),
+        }
+    }
+
+    pub(crate) async fn open(&self, args: &HostFiles) -> Result<Registry, Failure> {
+        let (_, registry) = self.registry()?;
+        let cache = host::cache(args.cache.as_deref())?;
+        host::open_at(&registry.url, TrustRoot::Sha256(registry.root_sha256), cache, args.offline).await
+    }
+
+    pub(crate) async fn resolve(
+        &self,
+        registry: &Registry,
+        mode: Mode,
+        offline: bool,
+        output: Output,
+    ) -> Result<(Resolution, Lock), Failure> {
+        let snapshot = host::sync(registry, offline, output).await?;
+        let offer = host::host(registry)?.offer().to_core();
+        let options = ResolveOptions::new(self.registry()?.0).with_mode(mode);
+        let resolution = snapshot.resolve(&self.wanted, self.lock.as_ref(), &offer, &options).await;
+        let resolution = resolution.map_err(super::explain)?;
+        let lock = resolution.lock(snapshot.lock_header(&offer).await);
+        Ok((resolution, lock))
+    }
+}

@@ -1,0 +1,75 @@
+//! The command line as a host: pins a root, reads the signed index, runs plugins.
+
+use stoa_core::trust::Staleness;
+use stoa_loader::{Cache, Host, Refresh, Registry, RegistryError, Snapshot, TrustRoot};
+
+use crate::{
+    args,
+    report::{DIM, Failure, NAME, Output, WARN},
+};
+
+/// Opens the registry that the command line names.
+pub(crate) async fn open(args: &args::Registry, output: Output) -> Result<Registry, Failure> {
+    let cache = cache(args.cache.as_deref())?;
+    let root = match (&args.root, args.root_sha256) {
+        (Some(path), _) => TrustRoot::pinned(
+            std::fs::read(path)
+                .map_err(|e| Failure::new(format!("the root `{}` can not be read: {e}", path.display())))?,
+        ),
+        (None, Some(digest)) => TrustRoot::Sha256(digest),
+        (None, None) if args.trust_on_first_use => TrustRoot::OnFirstUse,
+        (None, None) => {
+            return Err(Failure::new("no root of trust: nothing that the registry says could be verified").hint(
+                "give --root FILE or --root-sha256 HEX as the registry's operator published them; \
+                 --trust-on-first-use takes what the registry shows now",
+            ));
+        }
+    };
+    let registry = open_at(&args.registry, root, cache, args.offline).await?;
+    if args.trust_on_first_use {
+        let fingerprint = registry.fingerprint();
+        output.note(format_args!("{WARN}trusted on first use{WARN:#}: root {NAME}{fingerprint}{NAME:#}"));
+        output.note(format_args!("{DIM}compare it with what the operator published; pin it with --root-sha256{DIM:#}"));
+    }
+    Ok(registry)
+}
+
+pub(crate) async fn open_at(url: &str, root: TrustRoot, cache: Cache, offline: bool) -> Result<Registry, Failure> {
+    Ok(match offline {
+        true => Registry::open_offline(url, root, cache).await?,
+        false => Registry::open(url, root, cache).await?,
+    })
+}
+
+pub(crate) fn cache(path: Option<&std::path::Path>) -> Result<Cache, Failure> {
+    Ok(match path {
+        Some(path) => Cache::at(path)?,
+        None => Cache::user()?,
+    })
+}
+
+/// The signed index; what is kept must do where `offline`, or where the registry is away.
+pub(crate) async fn sync<'r>(registry: &'r Registry, offline: bool, output: Output) -> Result<Snapshot<'r>, Failure> {
+    let refresh = if offline { Refresh::Never } else { Refresh::IfStale };
+    let snapshot = match registry.sync(refresh).await {
+        Err(RegistryError::Transport(away)) if !offline => match registry.cached().await {
+            Ok(kept) => {
+                output.note(format_args!("{WARN}offline{WARN:#}: {away}; going on with the verified copy"));
+                kept
+            }
+            // Without a copy, why the registry is away is what matters.
+            Err(_) => return Err(away.into()),
+        },
+        other => other?,
+    };
+    if let Staleness::Stale { since } = snapshot.staleness().await {
+        output.note(format_args!("{WARN}stale{WARN:#}: the verified index expired at {since}"));
+    }
+    Ok(snapshot)
+}
+
+/// A host that offers what every host does, and no more.
+pub(crate) fn host(registry: &Registry) -> Result<Host<()>, Failure> {
+    let name = concat!("stoa/", env!("CARGO_PKG_VERSION"));
+    Ok(Host::builder().name(name).code_cache(registry.cache().aot()).build()?)
+}

@@ -1,0 +1,114 @@
+//! A folder with a `plugin.toml`, made ready to be released.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use stoa_core::{
+    classify::{ClassifyError, classify},
+    component::{InspectLimits, Inspection},
+    manifest::Manifest,
+    release::{BlobRef, MAX_ARTIFACT_BYTES, MAX_README_BYTES, Release, ReleaseBlobs},
+};
+
+use crate::report::{Failure, chain};
+
+/// A release with all the bytes that it names.
+#[derive(Debug)]
+pub(crate) struct Package {
+    pub(crate) release: Release,
+    pub(crate) blobs: Vec<(BlobRef, Bytes)>,
+    /// Things to look at that are no reason to refuse.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Package {
+    /// Reads, checks and assembles the plugin in `dir`: everything that the registry will check and that can
+    /// be checked here.
+    pub(crate) fn read(dir: &Path) -> Result<Self, Failure> {
+        let path = dir.join("plugin.toml");
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            Failure::new(format!("`{}` can not be read: {e}", path.display()))
+                .hint("publish a folder that has a plugin.toml")
+        })?;
+        let manifest = Manifest::parse(&text).map_err(|error| manifest_failure(&path, &error))?;
+        let component = read_component(dir, &manifest)?;
+        let inspected = Inspection::of(&component, &InspectLimits::default())
+            .map_err(|e| Failure::new(format!("the component of `{}`: {}", manifest.plugin().id, chain(&e))))?;
+        let imports = classify(&inspected, &manifest).map_err(|errors| classify_failure(&manifest, &errors))?;
+        let readme = read_readme(dir, &manifest)?;
+        let blobs = ReleaseBlobs { artifact: BlobRef::of(&component), readme: readme.as_deref().map(BlobRef::of) };
+        let release = Release::assemble(&manifest, &inspected, &imports, &blobs)?;
+        let all = [Some(component), Some(inspected.wit().as_bytes().to_vec()), readme];
+        let all = all.into_iter().flatten().map(|bytes| (BlobRef::of(&bytes), Bytes::from(bytes)));
+        let warnings = imports.unused.iter().map(ToString::to_string).collect();
+        Ok(Self { release, blobs: all.collect(), warnings })
+    }
+}
+
+/// All problems of a manifest at once, each with its line.
+fn manifest_failure(path: &Path, error: &stoa_core::manifest::ManifestError) -> Failure {
+    let problems = error.problems();
+    let lines: Vec<String> =
+        problems.iter().map(|p| format!("{}:{}: {}: {}", path.display(), p.line, p.at, p.message)).collect();
+    let hints: Vec<&str> = problems.iter().filter_map(|problem| problem.hint.as_deref()).collect();
+    let failure = Failure::new(lines.join("\n       ")).code("manifest");
+    if hints.is_empty() { failure } else { failure.hint(hints.join("\n      ")) }
+}
+
+fn classify_failure(manifest: &Manifest, errors: &[ClassifyError]) -> Failure {
+    let id = &manifest.plugin().id;
+    let lines: Vec<String> = errors.iter().map(|error| format!("`{id}`: {error}")).collect();
+    let hints: Vec<String> = errors.iter().filter_map(ClassifyError::hint).collect();
+    let failure = Failure::new(lines.join("\n       ")).code("imports");
+    if hints.is_empty() { failure } else { failure.hint(hints.join("\n      ")) }
+}
+
+fn read_component(dir: &Path, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
+    let id = &manifest.plugin().id;
+    let Some(built) = &manifest.build().component else {
+        return Err(Failure::new(format!("`{id}` names no component")).hint("add `component = \"…\"` under [build]"));
+    };
+    let path: PathBuf = dir.join(built.as_str());
+    let bytes = std::fs::read(&path).map_err(|e| {
+        Failure::new(format!("the component `{}` can not be read: {e}", path.display())).hint("build the plugin first")
+    })?;
+    if bytes.len() as u64 > MAX_ARTIFACT_BYTES {
+        let size = bytes.len();
+        return Err(Failure::new(format!(
+            "the component of `{id}` has {size} bytes, and {MAX_ARTIFACT_BYTES} are possible"
+        )));
+    }
+    if is_core_module(&bytes) { componentize(&path, &bytes) } else { Ok(bytes) }
+}
+
+/// The preamble of a core module; a component has layer 1 in its last two bytes.
+fn is_core_module(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\0asm\x01\0\0\0")
+}
+
+/// Compilers that know no components leave a core module that carries its world.
+fn componentize(path: &Path, module: &[u8]) -> Result<Vec<u8>, Failure> {
+    let encoded = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|mut encoder| encoder.encode());
+    encoded.map_err(|e| {
+        Failure::new(format!("the core module `{}` is no plugin: {e:#}", path.display()))
+            .hint("a module carries its world if it was built with wit-bindgen or a tool like it")
+    })
+}
+
+fn read_readme(dir: &Path, manifest: &Manifest) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(readme) = &manifest.plugin().readme else { return Ok(None) };
+    let path = dir.join(readme.as_str());
+    let bytes = std::fs::read(&path)
+        .map_err(|e| Failure::new(format!("the readme `{}` can not be read: {e}", path.display())))?;
+    if bytes.len() as u64 > MAX_README_BYTES {
+        let size = bytes.len();
+        return Err(Failure::new(format!(
+            "`{}` has {size} bytes, and {MAX_README_BYTES} are possible",
+            path.display()
+        )));
+    }
+    Ok(Some(bytes))
+}

@@ -1,0 +1,133 @@
+//! How the command line speaks: results on standard output, everything else on standard error.
+
+use std::{error::Error, fmt};
+
+use anstyle::{AnsiColor, Style};
+
+/// Green: done. Red: refused. Yellow: look here. Dim: detail.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const WARN: Style = AnsiColor::Yellow.on_default().bold();
+pub(crate) const NAME: Style = AnsiColor::Cyan.on_default();
+pub(crate) const DIM: Style = Style::new().dimmed();
+
+/// What went wrong, and what to try. The whole chain of causes is printed here and nowhere else.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// A stable code, where the cause has one.
+    pub(crate) code: Option<String>,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { code: None, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl<E: Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::new(chain(&error))
+    }
+}
+
+/// An error and its causes on one line, each once.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Whether people or programs read the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    Text,
+    Json,
+}
+
+impl Output {
+    /// Prints a result: `text` for people, `json` for programs.
+    pub(crate) fn result(self, text: impl fmt::Display, json: &serde_json::Value) {
+        match self {
+            Self::Text => line(text),
+            Self::Json => line(json),
+        }
+    }
+
+    /// Says something on the way, for people only.
+    pub(crate) fn note(self, text: impl fmt::Display) {
+        if self == Self::Text {
+            anstream::eprintln!("{text}");
+        }
+    }
+
+    /// Prints a failure.
+    pub(crate) fn failure(self, failure: &Failure) {
+        match self {
+            Self::Text => {
+                let code = failure.code.as_deref().map(|code| format!("[{code}]")).unwrap_or_default();
+                anstream::eprintln!("{BAD}error{code}{BAD:#}: {}", failure.message);
+                if let Some(hint) = &failure.hint {
+                    anstream::eprintln!("{WARN}hint{WARN:#}: {hint}");
+                }
+            }
+            Self::Json => {
+                let error = serde_json::json!({
+                    "error": {"code": failure.code, "message": failure.message, "hint": failure.hint}
+                });
+                line(error);
+            }
+        }
+    }
+}
+
+/// A line on standard output. A reader that has seen enough (`stoa … | head`) is no failure.
+#[expect(clippy::print_stdout, reason = "the one place that writes results")]
+pub(crate) fn line(text: impl fmt::Display) {
+    use std::io::Write as _;
+    let _gone = writeln!(anstream::stdout(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the disk is full")]
+    struct Inner;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("`x` could not be written")]
+    struct Outer(#[source] Inner);
+
+    #[test]
+    fn the_chain_of_causes_is_one_line() {
+        assert_eq!(chain(&Outer(Inner)), "`x` could not be written: the disk is full");
+        assert_eq!(Failure::from(Outer(Inner)).message, "`x` could not be written: the disk is full");
+    }
+}

@@ -1,0 +1,128 @@
+//! The folder of an embedded registry.
+//!
+//! ```text
+//! registry.toml    format and name; written last, so a folder without it is no registry
+//! root.json        the first root: what hosts pin
+//! ledger.sqlite    the truth
+//! blobs/           everything that is named: public/ is the tree that anyone may copy
+//! keys/online/     the keys that a running registry needs
+//! keys/offline/    the keys of the ceremonies; they belong on other machines
+//! ```
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use stoa_core::{digest::Digest, index::IndexKeys};
+use stoa_indexer::{
+    Follower,
+    site::{Site, SiteConfig},
+};
+use stoa_store::{blobs::Blobs, folder::FolderBlobs, ledger::Ledger, sqlite::SqliteLedger};
+
+use super::keys::OnlineKeys;
+use crate::report::Failure;
+
+/// The format of the folder.
+const FORMAT: u32 = 1;
+
+/// `registry.toml`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    pub(super) format: u32,
+    /// What the registry is called on its pages.
+    pub(super) name: String,
+}
+
+/// Where things lie.
+#[derive(Debug, Clone)]
+pub(super) struct Layout(PathBuf);
+
+impl Layout {
+    pub(super) fn new(dir: &Path) -> Self {
+        Self(dir.to_owned())
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn settings(&self) -> PathBuf {
+        self.0.join("registry.toml")
+    }
+
+    pub(super) fn root(&self) -> PathBuf {
+        self.0.join("root.json")
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.0.join("ledger.sqlite")
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.0.join("blobs")
+    }
+
+    pub(super) fn read_settings(&self) -> Result<Settings, Failure> {
+        let path = self.settings();
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            Failure::new(format!("`{}` is not the folder of a registry: {e}", self.0.display()))
+                .hint(format!("make one with `stoa init --dir {}`", self.0.display()))
+        })?;
+        let settings: Settings = toml::from_str(&text)
+            .map_err(|e| Failure::new(format!("`{}` can not be read: {}", path.display(), e.message())))?;
+        if settings.format != FORMAT {
+            let found = settings.format;
+            return Err(Failure::new(format!(
+                "the registry in `{}` has format {found}, and this program knows format {FORMAT}",
+                self.0.display()
+            )));
+        }
+        Ok(settings)
+    }
+
+    pub(super) fn write_settings(&self, name: &str) -> Result<(), Failure> {
+        let settings = Settings { format: FORMAT, name: name.to_owned() };
+        let text = toml::to_string(&settings)?;
+        write_file(&self.settings(), text.as_bytes())
+    }
+}
+
+/// Writes a new file through to the disk.
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let write = || {
+        std::fs::write(path, bytes)?;
+        std::fs::File::open(path)?.sync_all()
+    };
+    write().map_err(|e: std::io::Error| Failure::new(format!("`{}` can not be written: {e}", path.display())))
+}
+
+/// An open registry.
+pub(super) struct Registry {
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) blobs: Arc<dyn Blobs>,
+}
+
+impl Registry {
+    pub(super) async fn open(layout: &Layout) -> Result<Self, Failure> {
+        let ledger = SqliteLedger::open(&layout.ledger()).await?;
+        let blobs = FolderBlobs::open(&layout.blobs()).await?;
+        Ok(Self { ledger: Arc::new(ledger), blobs: Arc::new(blobs) })
+    }
+
+    /// What follows an event.
+    pub(super) fn follower(&self, name: &str, keys: OnlineKeys, root: &[u8], url: Option<&str>) -> Follower {
+        let site = Site::new(SiteConfig {
+            name: name.to_owned(),
+            base: "/".to_owned(),
+            url: url.map(str::to_owned),
+            api: url.map(str::to_owned),
+            root: Some(Digest::of(root)),
+        });
+        let index = IndexKeys { snapshot: keys.snapshot, catalog: keys.catalog };
+        Follower::new(self.ledger.clone(), self.blobs.clone(), index, keys.timestamp, root, site)
+    }
+}

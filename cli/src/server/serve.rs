@@ -1,0 +1,167 @@
+//! `stoa serve`: API, indexer, signer, website and public tree behind one address.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::Router;
+use stoa_api::{ApiConfig, App, Bell, Clock};
+use stoa_core::time::Time;
+use stoa_indexer::{Follower, IndexerError};
+use stoa_store::exclusive::Exclusive;
+use tokio::{net::TcpListener, sync::Notify};
+use tower_http::compression::{
+    CompressionLayer, Predicate as _,
+    predicate::{NotForContentType, SizeAbove},
+};
+
+use super::{
+    files,
+    keys::OnlineKeys,
+    registry::{Layout, Registry, write_file},
+};
+use crate::{
+    args::Serve,
+    report::{DIM, Failure, GOOD, NAME, Output, chain},
+};
+
+/// Changes that come within this time of an index run wait for its end and share the next one.
+const BATCH: Duration = Duration::from_secs(1);
+/// The indexer looks at the ledger this often even if nothing rang: a bell may be lost.
+const SWEEP: Duration = Duration::from_secs(60);
+/// How long connections have to end after a signal.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Wakes the indexer. It carries nothing: what there is to do, the ledger says.
+#[derive(Debug, Clone, Default)]
+struct Wake(Arc<Notify>);
+
+impl Bell for Wake {
+    fn ring(&self) {
+        self.0.notify_one();
+    }
+}
+
+#[derive(Debug)]
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Time {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Time::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Runs the registry in `args.dir` until a signal ends it.
+pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
+    let layout = Layout::new(&args.dir);
+    let settings = layout.read_settings()?;
+    let _alone = Exclusive::take(layout.dir())?;
+    let registry = Registry::open(&layout).await?;
+    let root = std::fs::read(layout.root())
+        .map_err(|e| Failure::new(format!("`{}` can not be read: {e}", layout.root().display())))?;
+    let listener = TcpListener::bind(args.listen).await.map_err(|e| {
+        Failure::new(format!("`{}` can not be listened on: {e}", args.listen))
+            .hint("another program may use the port; `--listen 127.0.0.1:0` takes a free one")
+    })?;
+    let address = listener.local_addr()?;
+    let url = args.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let follower = registry.follower(&settings.name, OnlineKeys::load(&args.dir)?, &root, Some(&url));
+    follower.catch_up(SystemClock.now()).await?;
+    let wake = Wake::default();
+    let app = router(&registry, &url, wake.clone());
+    let indexing = tokio::spawn(follow(follower, wake));
+    announce(args, &settings.name, address, &url, output)?;
+    let served = axum::serve(listener, app).with_graceful_shutdown(signal()).into_future();
+    drain(served, output).await?;
+    // Whatever is committed and not yet visible becomes so at the next start.
+    indexing.abort();
+    output.note(format_args!("{DIM}stopped{DIM:#}"));
+    Ok(())
+}
+
+fn router(registry: &Registry, url: &str, wake: Wake) -> Router {
+    let config = ApiConfig { api_base_url: url.trim_end_matches('/').to_owned(), ..ApiConfig::default() };
+    let app = App::new(registry.ledger.clone(), registry.blobs.clone(), Arc::new(wake), Arc::new(SystemClock), config);
+    // Components are compressed badly and hashed as they are: they go as they lie.
+    let worth = SizeAbove::new(256).and(NotForContentType::const_new("application/octet-stream"));
+    let files = Router::new()
+        .fallback(files::serve)
+        .with_state(registry.blobs.clone())
+        .layer(CompressionLayer::new().compress_when(worth));
+    Router::new().route_service("/api/{*rest}", stoa_api::router(app)).fallback_service(files)
+}
+
+/// Follows the ledger: the first change at once, later ones batched.
+async fn follow(follower: Follower, wake: Wake) {
+    loop {
+        tokio::select! {
+            () = wake.0.notified() => {}
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+        let began = tokio::time::Instant::now();
+        match follower.catch_up(SystemClock.now()).await {
+            Ok(seq) => tracing::debug!(seq, "the index is signed"),
+            Err(
+                error @ (IndexerError::Diverged { .. } | IndexerError::Forked { .. } | IndexerError::Behind { .. }),
+            ) => {
+                // To go on would sign what contradicts what is signed already.
+                tracing::error!(error = %chain(&error), "ALARM: indexing has stopped; reading goes on");
+                return;
+            }
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "the index could not follow the ledger; trying again");
+                wake.ring();
+            }
+        }
+        tokio::time::sleep_until(began + BATCH).await;
+    }
+}
+
+fn announce(args: &Serve, name: &str, address: SocketAddr, url: &str, output: Output) -> Result<(), Failure> {
+    if let Some(file) = &args.ready_file {
+        // Renamed into place: a reader that waits for it never sees half an address.
+        let half = file.with_extension("part");
+        write_file(&half, format!("http://{address}\n").as_bytes())?;
+        std::fs::rename(&half, file).map_err(|e| Failure::new(format!("`{}`: {e}", file.display())))?;
+    }
+    let text = format!(
+        "{GOOD}{name}{GOOD:#} is open at {NAME}{url}{NAME:#}\n{DIM}marketplace and index {url}/\nAPI {url}/api/v1/\n\
+         folder {}\nstop it with Ctrl-C{DIM:#}",
+        shown(&args.dir)
+    );
+    output.result(text, &serde_json::json!({"ready": true, "url": url, "address": address.to_string()}));
+    Ok(())
+}
+
+fn shown(dir: &Path) -> String {
+    dir.display().to_string()
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        // Without handlers the default action ends the process.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Serves until a signal, then gives connections some time to end.
+async fn drain(served: impl Future<Output = std::io::Result<()>>, output: Output) -> Result<(), Failure> {
+    let late = async {
+        signal().await;
+        output.note(format_args!("{DIM}ending the open connections …{DIM:#}"));
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        result = served => result.map_err(Failure::from),
+        () = late => Ok(()),
+    }
+}

@@ -1,0 +1,238 @@
+//! Format 1 of the index document, as it lies on disk. Frozen once released.
+//!
+//! Interfaces are written once, in a table, and rows name them by place: a plugin with a hundred releases
+//! repeats a few numbers, not names and hashes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{About, DocumentError, Listing, State};
+use crate::{
+    digest::Digest,
+    id::PluginId,
+    interface::{InterfaceName, TypeHash},
+    release::{BlobRef, Dependency, Export, Import, Kind, Provider, Runtime},
+    time::Time,
+    version::Version,
+};
+
+/// Fields of a release that this program must know to judge it; any other name here means "newer format".
+const UNDERSTOOD: &[&str] = &[];
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Document {
+    format: u32,
+    id: PluginId,
+    kind: Kind,
+    seq: u64,
+    about: AboutRow,
+    /// `[name, type hash]`, sorted.
+    interfaces: Vec<(InterfaceName, TypeHash)>,
+    releases: Vec<Row>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AboutRow {
+    version: Version,
+    description: String,
+    license: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    repository: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    keywords: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    categories: Vec<String>,
+    wit: BlobRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    readme: Option<BlobRef>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Row {
+    version: Version,
+    artifact: Digest,
+    size: u64,
+    record: Digest,
+    seq: u64,
+    published_at: Time,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    dependencies: BTreeMap<PluginId, Dependency>,
+    /// Imports by who answers them, as places in `interfaces`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    imports: BTreeMap<Provider, Vec<usize>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exports: Vec<usize>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tracks: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    capabilities: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    limits: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    runtime: Runtime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    yanked: Option<Yanked>,
+    /// Names of fields of this row that a reader must know, or skip the release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    must_understand: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Yanked {
+    reason: String,
+    at: Time,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl Document {
+    pub(super) fn id(&self) -> &PluginId {
+        &self.id
+    }
+}
+
+/// The table of interfaces, and the place of each in it.
+struct Table(Vec<(InterfaceName, TypeHash)>);
+
+impl Table {
+    fn of(document: &super::Document) -> Self {
+        let mut all = BTreeSet::new();
+        for listing in document.releases.values() {
+            all.extend(listing.imports.iter().map(|import| (import.name.clone(), import.types)));
+            all.extend(listing.exports.iter().map(|export| (export.name.clone(), export.types)));
+        }
+        Self(all.into_iter().collect())
+    }
+
+    fn place(&self, name: &InterfaceName, types: TypeHash) -> Option<usize> {
+        self.0.binary_search_by(|(n, t)| (n, t).cmp(&(name, &types))).ok()
+    }
+}
+
+impl From<&super::Document> for Document {
+    fn from(document: &super::Document) -> Self {
+        let table = Table::of(document);
+        let row = |(version, listing): (&Version, &Listing)| Row::of(version, listing, &table);
+        Self {
+            format: 1,
+            id: document.id.clone(),
+            kind: document.kind,
+            seq: document.seq,
+            about: AboutRow::of(&document.about),
+            releases: document.releases.iter().map(row).collect(),
+            interfaces: table.0,
+        }
+    }
+}
+
+impl AboutRow {
+    fn of(about: &About) -> Self {
+        Self {
+            version: about.version.clone(),
+            description: about.description.clone(),
+            license: about.license.clone(),
+            repository: about.repository.clone(),
+            keywords: about.keywords.clone(),
+            categories: about.categories.clone(),
+            wit: about.wit,
+            readme: about.readme,
+        }
+    }
+}
+
+impl Row {
+    fn of(version: &Version, listing: &Listing, table: &Table) -> Self {
+        let mut imports: BTreeMap<Provider, Vec<usize>> = BTreeMap::new();
+        for import in &listing.imports {
+            imports.entry(import.from).or_default().extend(table.place(&import.name, import.types));
+        }
+        Self {
+            version: version.clone(),
+            artifact: listing.artifact.digest,
+            size: listing.artifact.size,
+            record: listing.record,
+            seq: listing.seq,
+            published_at: listing.published_at,
+            dependencies: listing.dependencies.clone(),
+            imports,
+            exports: listing.exports.iter().filter_map(|export| table.place(&export.name, export.types)).collect(),
+            tracks: listing.tracks.clone(),
+            capabilities: listing.capabilities.clone(),
+            limits: listing.limits.clone(),
+            runtime: listing.runtime.clone(),
+            yanked: match &listing.state {
+                State::Listed => None,
+                State::Yanked { reason, at } => Some(Yanked { reason: reason.clone(), at: *at }),
+            },
+            must_understand: Vec::new(),
+        }
+    }
+
+    fn understood(&self) -> bool {
+        self.must_understand.iter().all(|field| UNDERSTOOD.contains(&field.as_str()))
+    }
+
+    fn into_listing(self, table: &[(InterfaceName, TypeHash)]) -> Result<(Version, Listing), DocumentError> {
+        let version = self.version;
+        let entry = |place: usize| {
+            table.get(place).cloned().ok_or_else(|| {
+                let count = table.len();
+                DocumentError::Unreadable(format!("{version} names interface {place} of {count}"))
+            })
+        };
+        let mut imports = Vec::new();
+        for (from, places) in self.imports {
+            for place in places {
+                let (name, types) = entry(place)?;
+                imports.push(Import { name, types, from });
+            }
+        }
+        imports.sort();
+        let exports = self.exports.into_iter().map(|place| entry(place).map(|(name, types)| Export { name, types }));
+        let exports = exports.collect::<Result<_, _>>()?;
+        let listing = Listing {
+            artifact: BlobRef { digest: self.artifact, size: self.size },
+            record: self.record,
+            seq: self.seq,
+            published_at: self.published_at,
+            dependencies: self.dependencies,
+            imports,
+            exports,
+            tracks: self.tracks,
+            capabilities: self.capabilities,
+            limits: self.limits,
+            runtime: self.runtime,
+            state: match self.yanked {
+                None => State::Listed,
+                Some(Yanked { reason, at }) => State::Yanked { reason, at },
+            },
+        };
+        Ok((version, listing))
+    }
+}
+
+impl TryFrom<Document> for super::Document {
+    type Error = DocumentError;
+
+    fn try_from(wire: Document) -> Result<Self, DocumentError> {
+        if wire.format != 1 {
+            return Err(DocumentError::Unreadable(format!("its format is {}", wire.format)));
+        }
+        let mut releases = BTreeMap::new();
+        for row in wire.releases.into_iter().filter(Row::understood) {
+            let (version, listing) = row.into_listing(&wire.interfaces)?;
+            if let Some(twice) = releases.insert(version.clone(), listing) {
+                return Err(DocumentError::Unreadable(format!(
+                    "{version} stands twice, first with record {}",
+                    twice.record
+                )));
+            }
+        }
+        let AboutRow { version, description, license, repository, keywords, categories, wit, readme } = wire.about;
+        let about = About { version, description, license, repository, keywords, categories, wit, readme };
+        Ok(Self { id: wire.id, kind: wire.kind, seq: wire.seq, about, releases })
+    }
+}

@@ -1,0 +1,255 @@
+//! The fold from events to the signed index: which files a stretch of the log makes.
+//!
+//! [`advance`] is pure and depends on nothing but the log: given the index as it stood at one event and the
+//! events after it, it gives every file that the index needs to stand at the last of them. Name → bytes is
+//! a function of the log's prefix, whoever runs it and however events are batched:
+//! a bin's version is the seq of the last event that touched it, the snapshot's is the seq of the head,
+//! expiry counts from event times, signatures are deterministic, and everything is sorted.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU64,
+};
+
+use crate::{
+    digest::Digest,
+    document::{self, Document, DocumentError},
+    event::{EventError, Fact, Head, Sealed},
+    id::PluginId,
+    path::{PublicPath, RoleFile},
+    time::DAY,
+    trust::{
+        self, Bins, BitLength, BitLengthError, SecretKey, bin_name,
+        writer::{self, Target, Terms},
+    },
+};
+
+/// Snapshot, bins and catalog live ten years: freshness comes from the timestamp, and short-lived bins would
+/// have to be fetched again by every client (`research`: PEP 458's prototype moved from 1 to 7 days for that).
+pub const INDEX_LIFETIME: i64 = 3650 * DAY;
+/// The timestamp lives a week and is signed anew every day: that long can a mirror freeze a client.
+pub const TIMESTAMP_LIFETIME: i64 = 7 * DAY;
+
+/// The online keys of the indexer. The timestamp's key is not among them: it is the signer's alone.
+#[derive(Debug)]
+pub struct IndexKeys {
+    /// Signs bins and snapshots.
+    pub snapshot: SecretKey,
+    /// Signs the catalog.
+    pub catalog: SecretKey,
+}
+
+/// The index as it stands at one event, as far as the next events touch it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Base {
+    /// What the last snapshot says; `None` before the first.
+    pub snapshot: Option<Cursor>,
+    /// The content of the bins that will change, by role.
+    pub bins: BTreeMap<String, BTreeMap<String, Target>>,
+    /// The documents that will change, where there are any.
+    pub documents: BTreeMap<PluginId, Document>,
+}
+
+/// Where a snapshot stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// The event that it covers last.
+    pub head: Head,
+    /// How many bits of a path's digest name its bin.
+    pub bin_bits: BitLength,
+    /// The version of each role that it lists.
+    pub versions: BTreeMap<String, NonZeroU64>,
+}
+
+/// What a stretch of the log makes of the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// The blobs of new releases, to be copied to the public tree before anything names them.
+    pub artifacts: BTreeSet<Digest>,
+    /// The files, in the order in which they must be written. The snapshot is the last.
+    pub files: Vec<(PublicPath, Vec<u8>)>,
+    /// The documents that changed.
+    pub documents: Vec<Document>,
+    /// Where the new snapshot stands.
+    pub cursor: Cursor,
+}
+
+/// Why the index can not follow the log. Each means that the log, or the index, is not what it claims to be:
+/// stop and alarm, never skip.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// There is nothing to cover.
+    #[error("there is no event after {0}")]
+    Nothing(u64),
+    /// The events are no chain, or do not follow the snapshot.
+    #[error("the log does not continue the signed index")]
+    Chain(#[from] EventError),
+    /// A document can not take an event.
+    #[error("a document can not follow the log")]
+    Document(#[from] DocumentError),
+    /// The registry has a number of bins that can not be.
+    #[error(transparent)]
+    Bins(#[from] BitLengthError),
+    /// The caller did not load what the events change. Going on would drop every other plugin of that bin.
+    #[error("`{0}` is changed by these events, and was not loaded")]
+    NotLoaded(String),
+    /// The index has not begun.
+    #[error("event {0} needs a registry that has begun, and this one has not")]
+    NotBegun(u64),
+}
+
+/// The plugins whose documents, and bins, must be in the [`Base`] of these events.
+pub fn touched(events: &[Sealed]) -> BTreeSet<PluginId> {
+    events.iter().flat_map(|event| document::touched(event.event())).collect()
+}
+
+/// The role of the bin that lists the document of `id`.
+pub fn bin_of(id: &PluginId, bin_bits: BitLength) -> String {
+    bin_name(bin_bits, &PublicPath::target_path(id))
+}
+
+/// The index after `events`, from the index before.
+///
+/// # Errors
+/// [`IndexError`]: nothing has been written, and nothing may be.
+pub fn advance(base: Base, events: &[Sealed], keys: &IndexKeys) -> Result<Revision, IndexError> {
+    let mut fold = Fold::begin(base, events)?;
+    for event in events {
+        fold.take(event)?;
+    }
+    fold.finish(keys)
+}
+
+struct Fold {
+    /// Whether there was a snapshot before: then every bin that changes has content to be kept.
+    began: bool,
+    head: Head,
+    /// `None` before the genesis.
+    bin_bits: Option<BitLength>,
+    versions: BTreeMap<String, NonZeroU64>,
+    bins: BTreeMap<String, BTreeMap<String, Target>>,
+    documents: BTreeMap<PluginId, Document>,
+    /// The roles that this stretch touches, by the last event that does.
+    changed: BTreeMap<String, Terms>,
+    dirty: BTreeSet<PluginId>,
+    artifacts: BTreeSet<Digest>,
+    records: BTreeMap<Digest, Vec<u8>>,
+}
+
+impl Fold {
+    fn begin(base: Base, events: &[Sealed]) -> Result<Self, IndexError> {
+        let began = base.snapshot.is_some();
+        let (head, bin_bits, versions) = match base.snapshot {
+            Some(cursor) => (cursor.head, Some(cursor.bin_bits), cursor.versions),
+            None => (Head::none(), None, BTreeMap::new()),
+        };
+        if events.is_empty() {
+            return Err(IndexError::Nothing(head.seq));
+        }
+        let (bins, documents) = (base.bins, base.documents);
+        let (changed, dirty, artifacts, records) = Default::default();
+        Ok(Self { began, head, bin_bits, versions, bins, documents, changed, dirty, artifacts, records })
+    }
+
+    fn take(&mut self, event: &Sealed) -> Result<(), IndexError> {
+        event.follows(&self.head)?;
+        self.head = event.head();
+        match &event.event().fact {
+            Fact::Genesis { bin_bits, offline } => {
+                let bits = BitLength::new(u64::from(*bin_bits))?;
+                self.bin_bits = Some(bits);
+                self.install(offline);
+                for role in Bins::new("bin", bits).names().chain([writer::CATALOG.to_owned()]) {
+                    self.touch(role, event);
+                }
+            }
+            Fact::OfflineInstalled { offline } => self.install(offline),
+            Fact::Released { releases } => {
+                for release in releases {
+                    self.artifacts.extend(release.blobs().map(|blob| blob.digest));
+                    let bytes = release.to_bytes().map_err(DocumentError::from)?;
+                    self.records.insert(Digest::of(&bytes), bytes);
+                }
+            }
+            _ => {}
+        }
+        for id in document::touched(event.event()) {
+            let role = self.loaded(&id, event)?;
+            let before = self.documents.remove(&id);
+            if let Some(after) = Document::apply(before, &id, event.event())? {
+                self.documents.insert(id.clone(), after);
+            }
+            self.touch(role, event);
+            self.dirty.insert(id);
+        }
+        Ok(())
+    }
+
+    /// The bin of `id`, whose content and whose document of `id` are at hand.
+    fn loaded(&self, id: &PluginId, event: &Sealed) -> Result<String, IndexError> {
+        let role = bin_of(id, self.bin_bits.ok_or(IndexError::NotBegun(event.event().seq))?);
+        let bin = self.bins.get(&role);
+        if self.began && bin.is_none() {
+            return Err(IndexError::NotLoaded(role));
+        }
+        let path = PublicPath::target_path(id);
+        if bin.is_some_and(|bin| bin.contains_key(&path)) && !self.documents.contains_key(id) {
+            return Err(IndexError::NotLoaded(path));
+        }
+        Ok(role)
+    }
+
+    /// Root is found by counting up, not through the snapshot (TUF 1.0, section 5.3).
+    fn install(&mut self, offline: &[crate::event::OfflineRole]) {
+        let listed = offline.iter().filter(|role| role.role != "root");
+        self.versions.extend(listed.map(|role| (role.role.clone(), role.version)));
+    }
+
+    fn touch(&mut self, role: String, event: &Sealed) {
+        self.versions.insert(role.clone(), event.place());
+        let expires = event.event().time.plus(INDEX_LIFETIME);
+        self.changed.insert(role, Terms { version: event.place(), expires });
+    }
+
+    fn finish(mut self, keys: &IndexKeys) -> Result<Revision, IndexError> {
+        let bin_bits = self.bin_bits.ok_or(IndexError::NotBegun(self.head.seq))?;
+        let records = std::mem::take(&mut self.records);
+        let mut files: Vec<(PublicPath, Vec<u8>)> =
+            records.into_iter().map(|(digest, bytes)| (PublicPath::Artifact(digest), bytes)).collect();
+        let mut documents = Vec::new();
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(document) = self.documents.remove(&id) else { continue };
+            let bytes = document.to_bytes()?;
+            let target = Target::of(&bytes);
+            files.push((PublicPath::Document(id.clone(), target.sha256), bytes));
+            let bin = self.bins.entry(bin_of(&id, bin_bits)).or_default();
+            bin.insert(PublicPath::target_path(&id), target);
+            documents.push(document);
+        }
+        files.extend(self.changed.iter().map(|(role, terms)| self.role_file(role, *terms, keys)));
+        let place = NonZeroU64::new(self.head.seq).ok_or(IndexError::Nothing(0))?;
+        let terms = Terms { version: place, expires: self.head.time.plus(INDEX_LIFETIME) };
+        let head = trust::Head { seq: self.head.seq, head: self.head.hash, format: 1 };
+        let snapshot = writer::snapshot(terms, &head, &self.versions).sign(&[&keys.snapshot]);
+        files.push((role_path("snapshot", place), snapshot));
+        let cursor = Cursor { head: self.head, bin_bits, versions: self.versions };
+        Ok(Revision { artifacts: self.artifacts, files, documents, cursor })
+    }
+
+    fn role_file(&self, role: &str, terms: Terms, keys: &IndexKeys) -> (PublicPath, Vec<u8>) {
+        let bytes = match role {
+            // Nothing is in the catalog until there is a search bundle to vouch for.
+            writer::CATALOG => writer::catalog(terms, &BTreeMap::new()).sign(&[&keys.catalog]),
+            _ => {
+                let none = BTreeMap::new();
+                writer::bin(terms, role, self.bins.get(role).unwrap_or(&none)).sign(&[&keys.snapshot])
+            }
+        };
+        (role_path(role, terms.version), bytes)
+    }
+}
+
+fn role_path(role: &str, version: NonZeroU64) -> PublicPath {
+    PublicPath::Role(RoleFile { version: version.get(), role: role.to_owned() })
+}

@@ -1,0 +1,137 @@
+//! From a manifest and a component to the record: what an author's tool computes before anything is uploaded.
+
+use std::collections::BTreeMap;
+
+use super::{BlobRef, Export, Import, Provider, Release, ReleaseError, Runtime};
+use crate::{
+    classify::{Classified, ClassifiedImport, ImportClass},
+    component::Inspection,
+    id::PluginId,
+    interface::InterfaceName,
+    manifest::{Dependency, LimitWishes, Manifest, RuntimeWishes},
+};
+
+/// The blobs that a release names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReleaseBlobs {
+    /// The component.
+    pub artifact: BlobRef,
+    /// The readme, if there is one.
+    pub readme: Option<BlobRef>,
+}
+
+impl Release {
+    /// The record of what `manifest` says and `component` is. The WIT that it names is [`Inspection::wit`].
+    ///
+    /// # Errors
+    /// [`ReleaseError`] where the record breaks a bound of the format.
+    pub fn assemble(
+        manifest: &Manifest,
+        component: &Inspection,
+        imports: &Classified,
+        blobs: &ReleaseBlobs,
+    ) -> Result<Self, ReleaseError> {
+        let about = manifest.plugin();
+        let record = Self {
+            format: 1,
+            id: about.id.clone(),
+            version: about.version.clone(),
+            kind: about.kind,
+            artifact: blobs.artifact,
+            wit: BlobRef::of(component.wit().as_bytes()),
+            readme: blobs.readme,
+            dependencies: manifest.dependencies().iter().map(|(id, dep)| (id.clone(), dep.into())).collect(),
+            imports: imports_of(imports, manifest),
+            exports: exports_of(component),
+            tracks: component.tracks().to_vec(),
+            capabilities: capabilities(manifest),
+            limits: limits(manifest.limits()),
+            runtime: manifest.runtime().into(),
+            description: about.description.to_string(),
+            license: about.license.to_string(),
+            repository: about.repository.as_ref().map(ToString::to_string),
+            keywords: about.keywords.iter().map(ToString::to_string).collect(),
+            categories: about.categories.iter().map(ToString::to_string).collect(),
+        };
+        record.check()?;
+        Ok(record)
+    }
+}
+
+fn imports_of(classified: &Classified, manifest: &Manifest) -> Vec<Import> {
+    let import = |import: &ClassifiedImport| Import {
+        name: import.name.clone(),
+        types: import.type_hash,
+        from: match import.class {
+            ImportClass::Wasi => Provider::Wasi,
+            ImportClass::Convention => Provider::Convention,
+            ImportClass::Dependency(_) => Provider::Dependency,
+            ImportClass::Host(_) => Provider::Host,
+            ImportClass::Types => provider_of_types(&import.name, manifest),
+        },
+    };
+    let mut imports: Vec<Import> = classified.imports.iter().map(import).collect();
+    imports.sort();
+    imports
+}
+
+/// Types need nobody to answer them; they are listed under who would, by their package.
+fn provider_of_types(name: &InterfaceName, manifest: &Manifest) -> Provider {
+    let package = name.package();
+    let declared = |(id, dependency): (&PluginId, &Dependency)| {
+        package.is(id)
+            || dependency.for_interfaces.iter().any(|named| named.to_string() == name.unversioned().to_string())
+    };
+    match (package.namespace(), package.name()) {
+        ("wasi", _) => Provider::Wasi,
+        ("stoa", "plugin") => Provider::Convention,
+        _ if manifest.dependencies().iter().any(declared) => Provider::Dependency,
+        _ => Provider::Host,
+    }
+}
+
+fn exports_of(component: &Inspection) -> Vec<Export> {
+    let export = |export: &crate::component::Extern| {
+        Some(Export { name: export.name().as_interface()?.clone(), types: export.type_hash() })
+    };
+    let mut exports: Vec<Export> = component.exports().iter().filter_map(export).collect();
+    exports.sort();
+    exports
+}
+
+/// One entry a scope: `http.out:https://api.example.com`, or the kind alone where it has none.
+fn capabilities(manifest: &Manifest) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (kind, capability) in manifest.capabilities() {
+        let reason = capability.reason().to_string();
+        if capability.allow().is_empty() {
+            all.insert(kind.to_string(), reason);
+            continue;
+        }
+        all.extend(capability.allow().iter().map(|scope| (format!("{kind}:{scope}"), reason.clone())));
+    }
+    all
+}
+
+/// The names are those of the manifest; bytes and milliseconds.
+fn limits(wishes: &LimitWishes) -> BTreeMap<String, u64> {
+    let all = [
+        ("memory", wishes.memory.map(|size| size.bytes())),
+        ("call", wishes.call.map(|time| time.millis())),
+        ("init", wishes.init.map(|time| time.millis())),
+        ("message", wishes.message.map(|size| size.bytes())),
+        ("state", wishes.state.map(|size| size.bytes())),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+impl From<&RuntimeWishes> for Runtime {
+    fn from(wishes: &RuntimeWishes) -> Self {
+        Self {
+            stateless: wishes.stateless,
+            pool: wishes.pool,
+            reload: wishes.reload,
+            state_schema: wishes.state_schema,
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What can be chosen: the documents, the offer and the lock, as the solver, the checks and the messages see them.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{
+    digest::Digest,
+    document::{Listing, State},
+    id::PluginId,
+    interface::InterfaceName,
+    lock::Lock,
+    offer::{Offer, Unanswered, serves},
+    release::{Dependency, Export, Import, Kind, Provider},
+    resolve::{Binding, Documents, Known, versions::Versions},
+    time::Time,
+    version::{Version, VersionReq},
+    wanted::{Want, Wanted},
+};
+
+/// One release, where the solver looks for it.
+pub(super) type Row<'a> = (&'a Version, &'a Listing);
+
+/// All that a resolution depends on.
+pub(super) struct Universe<'a> {
+    /// The releases of each plugin, ascending; none where there is no such plugin.
+    plugins: BTreeMap<&'a PluginId, (Kind, Vec<Row<'a>>)>,
+    /// The enabled wishes, by id: the order of a file decides nothing here.
+    pub(super) wants: BTreeMap<&'a PluginId, &'a Want>,
+    pub(super) offer: &'a Offer,
+    /// The versions that are kept where they fit.
+    kept: BTreeMap<&'a PluginId, Kept<'a>>,
+}
+
+#[derive(Clone, Copy)]
+struct Kept<'a> {
+    version: &'a Version,
+    artifact: Digest,
+    record: Digest,
+}
+
+/// Why a release can not be chosen, whatever else is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reason {
+    Yanked { reason: String, at: Time },
+    NotAPlugin,
+    NeedsItself,
+    Unprovided(InterfaceName),
+    Ambiguous(InterfaceName),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Yanked { reason, at } => {
+                let day: String = at.to_string().chars().take(10).collect();
+                // Quoted as Rust quotes: what a stranger wrote must not reach a terminal as control characters.
+                let reason: String = reason.chars().take(200).collect();
+                write!(f, "yanked {day} ({reason:?})")
+            }
+            Self::NotAPlugin => f.write_str("it is an interface package, which is read and never run"),
+            Self::NeedsItself => f.write_str("it depends on itself"),
+            Self::Unprovided(name) => write!(f, "it imports {name}, and none of its dependencies provides that"),
+            Self::Ambiguous(name) => {
+                write!(f, "it imports {name}, which several of its dependencies are said to provide")
+            }
+        }
+    }
+}
+
+/// Why a provider's version does not answer an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mismatch<'a> {
+    /// It exports the interface with other types.
+    Types { import: &'a InterfaceName, export: &'a InterfaceName },
+    /// It does not export the interface in a version that would do.
+    Missing { import: &'a InterfaceName },
+}
+
+impl fmt::Display for Mismatch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Types { import, export } if import == export => write!(f, "its {export} has other types"),
+            Self::Types { import, export } => write!(f, "its {export} has other types than {import}"),
+            Self::Missing { import } => write!(f, "it does not export {import}"),
+        }
+    }
+}
+
+impl<'a> Universe<'a> {
+    pub(super) fn new(
+        wanted: &'a Wanted,
+        offer: &'a Offer,
+        documents: &'a Documents,
+        kept: Option<&'a Lock>,
+        updated: impl Fn(&PluginId) -> bool,
+    ) -> Self {
+        let rows = |known: &'a Known| match known {
+            Known::Document(document) => (document.kind, document.releases.iter().collect()),
+            Known::Absent => (Kind::Plugin, Vec::new()),
+        };
+        let entries = kept.iter().flat_map(|lock| &lock.entries).filter(|(id, _)| !updated(id));
+        let kept = entries.map(|(id, entry)| {
+            (id, Kept { version: &entry.version, artifact: entry.artifact.digest, record: entry.record })
+        });
+        let wants = wanted.plugins().iter().filter(|want| want.enabled).map(|want| (&want.id, want));
+        Self {
+            plugins: documents.iter().map(|(id, known)| (id, rows(known))).collect(),
+            wants: wants.collect(),
+            offer,
+            kept: kept.collect(),
+        }
+    }
+
+    /// The same, but for what the host asks of one plugin.
+    pub(super) fn with_want(&self, want: &'a Want) -> Self {
+        let mut wants = self.wants.clone();
+        wants.insert(&want.id, want);
+        Self { plugins: self.plugins.clone(), wants, offer: self.offer, kept: self.kept.clone() }
+    }
+
+    /// The releases of `id`, ascending.
+    pub(super) fn rows(&self, id: &PluginId) -> &[Row<'a>] {
+        self.plugins.get(id).map_or(&[], |(_, rows)| rows)
+    }
+
+    /// The plugins with a document, sorted.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &'a PluginId> {
+        self.plugins.keys().copied()
+    }
+
+    pub(super) fn row(&self, id: &PluginId, place: u32) -> Option<Row<'a>> {
+        self.rows(id).get(place as usize).copied()
+    }
+
+    /// The place of a version.
+    pub(super) fn place(&self, id: &PluginId, version: &Version) -> Option<u32> {
+        let place = self.rows(id).binary_search_by(|(known, _)| (*known).cmp(version)).ok()?;
+        u32::try_from(place).ok()
+    }
+
+    /// The place of the version of `id` that is kept where it fits: exactly what the lock names.
+    pub(super) fn kept(&self, id: &PluginId) -> Option<u32> {
+        let kept = self.kept.get(id)?;
+        let place = self.place(id, kept.version)?;
+        let (_, listing) = self.row(id, place)?;
+        (listing.artifact.digest == kept.artifact && listing.record == kept.record).then_some(place)
+    }
+
+    /// The releases of `id` that `accepts` takes.
+    fn select(&self, id: &PluginId, accepts: impl Fn(Row<'a>) -> bool) -> Versions {
+        let places = self.rows(id).iter().enumerate().filter(|(_, row)| accepts(**row));
+        Versions::of(places.filter_map(|(place, _)| u32::try_from(place).ok()))
+    }
+
+    /// The releases that meet what the host asks.
+    pub(super) fn asked(&self, want: &Want) -> Versions {
+        // A folder without a requirement is itself the choice, also where its version is a pre-release.
+        self.select(&want.id, |(version, _)| want.version.as_ref().is_none_or(|req| req.matches(version)))
+    }
+
+    /// The releases of `id` that meet `requirement`, whatever their interfaces.
+    pub(super) fn meeting(&self, id: &PluginId, requirement: &VersionReq) -> Versions {
+        self.select(id, |(version, _)| requirement.matches(version))
+    }
+
+    /// The releases of `id` that will do for `caller`: they meet the requirement and export what it imports.
+    pub(super) fn accepted(&self, caller: &Listing, id: &PluginId, dependency: &Dependency) -> Versions {
+        let imports = imports_from(caller, id);
+        self.select(id, |(version, listing)| {
+            dependency.version.matches(version) && imports.iter().all(|import| bind(import, &listing.exports).is_ok())
+        })
+    }
+
+    /// Why the release can not be chosen, whatever else is.
+    pub(super) fn unusable(&self, id: &PluginId, place: u32) -> Option<Reason> {
+        let (_, listing) = self.row(id, place)?;
+        if self.plugins.get(id).is_some_and(|(kind, _)| *kind != Kind::Plugin) {
+            return Some(Reason::NotAPlugin);
+        }
+        if let State::Yanked { reason, at } = &listing.state
+            && self.kept(id) != Some(place)
+        {
+            return Some(Reason::Yanked { reason: reason.clone(), at: *at });
+        }
+        if listing.dependencies.contains_key(id) {
+            return Some(Reason::NeedsItself);
+        }
+        let imports = listing.imports.iter().filter(|import| import.from == Provider::Dependency);
+        imports.filter_map(|import| provider(listing, import).err()).next()
+    }
+
+    /// The imports of a release that this host does not answer.
+    pub(super) fn unanswered(&self, listing: &'a Listing) -> Vec<(&'a Import, Unanswered)> {
+        let judge = |import: &'a Import| match import.from {
+            Provider::Host => self.offer.answers(&import.name, import.types).err().map(|why| (import, why)),
+            Provider::Convention if !Offer::answers_convention(&import.name) => {
+                Some((import, Unanswered::Version(Vec::new())))
+            }
+            // A dependency is another plugin's matter, WASI that of the tracks.
+            Provider::Convention | Provider::Dependency | Provider::Wasi => None,
+        };
+        listing.imports.iter().filter_map(judge).collect()
+    }
+
+    /// The tracks that a release needs and this host does not offer.
+    pub(super) fn missing_tracks(&self, listing: &'a Listing) -> impl Iterator<Item = &'a str> {
+        listing.tracks.iter().filter(|track| !self.offer.tracks().contains(*track)).map(String::as_str)
+    }
+}
+
+/// Who of the dependencies of `caller` answers `import`: one that says so (`for`), else the one whose id is the
+/// WIT package of the import.
+fn provider<'a>(caller: &'a Listing, import: &Import) -> Result<&'a PluginId, Reason> {
+    let (name, unversioned) = (import.name.to_string(), import.name.unversioned().to_string());
+    let says =
+        |dependency: &Dependency| dependency.for_interfaces.iter().any(|said| *said == name || *said == unversioned);
+    let mut said = caller.dependencies.iter().filter(|(_, dependency)| says(dependency)).map(|(id, _)| id);
+    match (said.next(), said.next()) {
+        (Some(id), None) => Ok(id),
+        (Some(_), Some(_)) => Err(Reason::Ambiguous(import.name.clone())),
+        (None, _) => {
+            let mut ids = caller.dependencies.keys();
+            let same = ids.find(|id| import.name.package().is(id));
+            same.ok_or_else(|| Reason::Unprovided(import.name.clone()))
+        }
+    }
+}
+
+/// The imports of `caller` that `id` answers.
+pub(super) fn imports_from<'a>(caller: &'a Listing, id: &PluginId) -> Vec<&'a Import> {
+    let imports = caller.imports.iter().filter(|import| import.from == Provider::Dependency);
+    imports.filter(|import| provider(caller, import) == Ok(id)).collect()
+}
+
+/// The export that answers `import`: that of the same name, else the highest compatible one above it. Its types
+/// must be the same in either case.
+pub(super) fn bind<'a>(import: &'a Import, exports: &'a [Export]) -> Result<Binding, Mismatch<'a>> {
+    let binding = |export: &Export| Binding { import: import.name.clone(), export: export.name.clone() };
+    let types = |export: &'a Export| Mismatch::Types { import: &import.name, export: &export.name };
+    if let Some(export) = exports.iter().find(|export| export.name == import.name) {
+        return if export.types == import.types { Ok(binding(export)) } else { Err(types(export)) };
+    }
+    let mut serving: Vec<_> = exports.iter().filter(|export| serves(&export.name, &import.name)).collect();
+    serving.sort_by(|a, b| b.name.version().cmp(&a.name.version()));
+    match (serving.iter().find(|export| export.types == import.types), serving.first()) {
+        (Some(export), _) => Ok(binding(export)),
+        (None, Some(export)) => Err(types(export)),
+        (None, None) => Err(Mismatch::Missing { import: &import.name }),
+    }
+}

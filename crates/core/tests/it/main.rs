@@ -1,0 +1,4 @@
+//! Behavior of the formats, seen from outside the crate.
+
+mod document;
+mod event;

@@ -1,0 +1,8 @@
+//! The resolver from outside: messages, modes, and properties over random graphs.
+
+mod lock;
+mod messages;
+mod random;
+mod rules;
+mod verify;
+mod world;

@@ -1,0 +1,16 @@
+//! The signed index from the outside: a small registry in memory, a client that pins its root, and everything
+//! that can be done to the files between them.
+
+mod attacks;
+mod client;
+mod flaws;
+mod lookups;
+mod misuse;
+mod offline;
+mod properties;
+mod recovery;
+mod refreshes;
+mod repo;
+mod tree;
+mod vectors;
+mod writer;

@@ -1,0 +1,165 @@
+//! Keys change: sleeping clients, fast-forward attacks, floors.
+
+use stoa_core::trust::{CacheWrite, CachedTrust, Outcome, TrustError, Updater};
+
+use crate::{
+    client::Client,
+    repo::{MARKDOWN, Repo, now},
+};
+
+#[test]
+fn a_sleeping_client_walks_the_chain_of_roots_and_keeps_it() {
+    let mut repo = Repo::with_markdown();
+    let mut client = Client::up_to_date(&repo);
+    // One key after the other is replaced, until none of the pinned ones is left.
+    for (version, (root, signed_by)) in
+        [(vec![1, 2, 7], vec![1, 2]), (vec![1, 8, 7], vec![1, 2, 7]), (vec![9, 8, 7], vec![1, 7, 8, 9])]
+            .into_iter()
+            .enumerate()
+    {
+        repo.seeds.root = root;
+        repo.put_root(version as u64 + 2, &signed_by);
+    }
+    let (_, updater) = client.refresh(&repo).expect("an unbroken chain");
+    assert_eq!(updater.root().version(), 4);
+    assert_eq!(client.cache.roots.keys().copied().collect::<Vec<_>>(), [2, 3, 4]);
+    client.log.clear();
+    client.refresh(&repo).expect("the chain is in the cache");
+    assert_eq!(client.log, ["5.root.json?", "timestamp.json"]);
+}
+
+#[test]
+fn damaged_history_is_fetched_again_from_where_it_breaks() {
+    let mut repo = Repo::with_markdown();
+    (2..=4).for_each(|version| repo.put_root(version, &[1, 2]));
+    let mut client = Client::up_to_date(&repo);
+    client.cache.roots.insert(3, b"{}".to_vec());
+    client.refresh(&repo).expect("a good repository");
+    assert_eq!(client.log[..3], ["3.root.json", "4.root.json", "5.root.json?"]);
+    assert_eq!(client.cache.roots[&3], repo.files["3.root.json"]);
+}
+
+#[test]
+fn a_newer_pinned_root_makes_older_history_needless() {
+    let mut repo = Repo::with_markdown();
+    (2..=3).for_each(|version| repo.put_root(version, &[1, 2]));
+    let mut client = Client::up_to_date(&repo);
+    client.pinned = repo.file("root").to_vec();
+    client.cache.roots.clear();
+    assert_eq!(client.refresh(&repo).expect("a good repository").0, Outcome::Unchanged);
+}
+
+/// The thief of the online and timestamp keys pushes all versions up.
+fn fast_forwarded() -> (Repo, Client) {
+    let mut stolen = Repo::with_markdown();
+    stolen.seq = 1_000_000;
+    stolen.versions.insert("timestamp".into(), 1_000_000);
+    stolen.publish(MARKDOWN, b"evil");
+    let client = Client::up_to_date(&stolen);
+    (Repo::with_markdown(), client)
+}
+
+#[test]
+fn after_a_fast_forward_the_true_registry_looks_rolled_back() {
+    let (repo, mut client) = fast_forwarded();
+    let outcome = client.refresh(&repo).expect("an older pointer is no error").0;
+    assert_eq!(outcome, Outcome::OlderPointer { served: 2, held: 1_000_001 });
+}
+
+#[test]
+fn a_root_that_rotates_the_stolen_keys_recovers_from_a_fast_forward() {
+    let (mut repo, mut client) = fast_forwarded();
+    (repo.seeds.online, repo.seeds.timestamp) = (15, 16);
+    repo.put_root(2, &[1, 2]);
+    ["targets", "index", "catalog"].iter().for_each(|role| repo.bump(role));
+    repo.bins.clone().names().for_each(|bin| repo.bump(&bin));
+    repo.put_pointers();
+    let found = client.refresh_and_find(&repo, MARKDOWN).expect("the floors fell").expect("a target");
+    assert_eq!(found.length, b"markdown 1".len() as u64);
+    assert_eq!(client.cache.roles["timestamp"], repo.file("timestamp"));
+}
+
+#[test]
+fn rotating_one_of_the_two_keys_lowers_both_floors_even_over_a_crash() {
+    let (mut repo, client) = fast_forwarded();
+    repo.seeds.online = 15;
+    repo.put_root(2, &[1, 2]);
+    ["targets", "index", "catalog"].iter().for_each(|role| repo.bump(role));
+    repo.bins.clone().names().for_each(|bin| repo.bump(&bin));
+    repo.put_pointers();
+    let mut updater = Updater::open(&client.pinned, client.cache.clone(), now(), client.config).expect("a root");
+    updater.receive(Some(repo.file("root"))).expect("a newer root");
+    let remove = |role: &str| CacheWrite::Remove { role: role.into() };
+    let root = CacheWrite::Root { version: 2, bytes: repo.file("root").to_vec() };
+    let writes = updater.take_writes();
+    assert_eq!(writes, [remove("timestamp"), remove("snapshot"), root]);
+    // Wherever a crash cuts the writes, the next run recovers.
+    for written in 0..=writes.len() {
+        let mut client = client.clone();
+        writes[..written].iter().cloned().for_each(|write| client.cache.apply(write));
+        assert!(client.refresh_and_find(&repo, MARKDOWN).expect("the floors fell").is_some(), "{written}");
+    }
+}
+
+#[test]
+fn a_root_that_only_adds_a_key_lowers_no_floor() {
+    let mut repo = Repo::with_markdown();
+    let mut old = repo.clone();
+    repo.publish(MARKDOWN, b"markdown 2");
+    let mut client = Client::up_to_date(&repo);
+    old.put_root(2, &[1, 2]);
+    old.edit("root", |signed| {
+        let added = crate::repo::key(26);
+        signed["keys"][added.id().as_str()] = serde_json::json!(added.public());
+        let ids = signed["roles"]["timestamp"]["keyids"].as_array_mut().expect("ids");
+        ids.push(serde_json::json!(added.id()));
+    });
+    let outcome = client.refresh(&old).expect("an older pointer is no error").0;
+    assert_eq!(outcome, Outcome::OlderPointer { served: 2, held: 3 });
+}
+
+#[test]
+fn expired_floors_still_hold() {
+    let mut repo = Repo::with_markdown();
+    let mut attack = repo.clone();
+    repo.publish(MARKDOWN, b"markdown 2");
+    let mut client = Client::up_to_date(&repo);
+    // A month later the mirror has an old snapshot under a new timestamp.
+    client.now = now().plus(30 * stoa_core::time::DAY);
+    attack.versions.insert("timestamp".into(), 50);
+    attack.put_timestamp();
+    let later = client.now.plus(60);
+    attack.edit("timestamp", |signed| signed["expires"] = serde_json::json!(later));
+    let error = TrustError::Rollback { role: "snapshot".into(), by: "timestamp 51".into(), trusted: 3, found: 2 };
+    assert_eq!(client.refresh(&attack).err(), Some(error));
+}
+
+#[test]
+fn a_cache_signed_by_other_keys_sets_no_floor() {
+    let repo = Repo::with_markdown();
+    let mut other = Repo::with_markdown();
+    other.seeds.timestamp = 16;
+    other.versions.insert("timestamp".into(), 900);
+    other.put_timestamp();
+    let mut client = Client::new(&repo);
+    let foreign = other.file("timestamp").to_vec();
+    client.cache = CachedTrust { roles: [("timestamp".to_owned(), foreign)].into(), ..CachedTrust::default() };
+    let outcome = client.refresh(&repo).expect("a good repository").0;
+    assert_eq!(outcome, Outcome::Fresh { head: Some(repo.head()) });
+}
+
+#[test]
+fn a_resized_index_finds_what_the_old_one_had() {
+    let mut repo = Repo::with_markdown();
+    let mut client = Client::up_to_date(&repo);
+    // Another prefix, because the names of the old bins stay listed.
+    repo.bins = stoa_core::trust::Bins::new("bins-b", stoa_core::trust::BitLength::new(6).expect("6 bits"));
+    repo.seq += 1;
+    repo.bump("index");
+    let seq = repo.seq;
+    repo.bins.clone().names().for_each(|bin| repo.put_bin(&bin, seq));
+    repo.put_pointers();
+    assert!(client.refresh_and_find(&repo, MARKDOWN).expect("a good repository").is_some());
+    let bin = format!("3.{}.json", repo.bins.name_of(MARKDOWN));
+    assert_eq!(client.log, ["2.root.json?", "timestamp.json", "3.snapshot.json", "6.index.json", &bin]);
+}

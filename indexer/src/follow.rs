@@ -1,0 +1,127 @@
+//! Everything that follows an event, in order: index, pointer, pages.
+
+use std::sync::Arc;
+
+use stoa_core::{
+    document::Document,
+    event::Head,
+    index,
+    path::PublicPath,
+    time::Time,
+    trust::{SecretKey, writer::INDEX},
+};
+use stoa_store::{blobs::Blobs, ledger::Ledger};
+
+use crate::{Indexer, PagesProjection, Signer, error::IndexerError, run::continued, site::Site, tree::Tree};
+
+/// Events that one look at the log reads for the pages.
+const EVENTS_PER_LOOK: usize = 512;
+
+/// Indexer, signer and pages in one process, as `stoa serve` runs them.
+///
+/// They share what a stolen process would give away: on AWS the signer is a function of its own.
+#[derive(Debug, Clone)]
+pub struct Follower {
+    indexer: Indexer,
+    signer: Signer,
+    pages: PagesProjection,
+    source: Source,
+}
+
+#[derive(Clone)]
+struct Source {
+    ledger: Arc<dyn Ledger>,
+    tree: Tree,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Source")
+    }
+}
+
+impl Follower {
+    /// Everything that follows `ledger` into `blobs`.
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        blobs: Arc<dyn Blobs>,
+        keys: index::IndexKeys,
+        timestamp_key: SecretKey,
+        root: &[u8],
+        site: Site,
+    ) -> Self {
+        Self {
+            indexer: Indexer::new(ledger.clone(), blobs.clone(), keys),
+            signer: Signer::new(ledger.clone(), blobs.clone(), timestamp_key, root),
+            pages: PagesProjection::new(blobs.clone(), Arc::new(site)),
+            source: Source { ledger, tree: Tree::new(blobs) },
+        }
+    }
+
+    /// Brings index, pointer and pages to the ledger's head. Gives the last event that is signed.
+    ///
+    /// # Errors
+    /// [`IndexerError`]; what was published before stays, and the next call goes on from there.
+    pub async fn catch_up(&self, now: Time) -> Result<u64, IndexerError> {
+        while let Some(run) = self.indexer.run().await? {
+            self.signer.sign(run.snapshot, now).await?;
+            if !run.more {
+                break;
+            }
+        }
+        self.signer.refresh(now).await?;
+        match self.source.signed().await? {
+            Some(head) => {
+                self.write_pages(&head).await?;
+                Ok(head.seq)
+            }
+            None => Ok(0),
+        }
+    }
+
+    /// Writes the pages that changed since they were last listed, also where an earlier run was cut off.
+    async fn write_pages(&self, head: &Head) -> Result<(), IndexerError> {
+        let mut covered = self.pages.seq().await?;
+        loop {
+            let events = self.source.ledger.events(covered, EVENTS_PER_LOOK).await?;
+            let events: Vec<_> = events.into_iter().filter(|event| event.event().seq <= head.seq).collect();
+            let documents = self.source.documents(&events).await?;
+            let reached = events.last().map_or(*head, |event| event.head());
+            self.pages.update(&reached, &documents).await?;
+            covered = reached.seq;
+            if covered >= head.seq {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Source {
+    /// The head that the pointer points at.
+    async fn signed(&self) -> Result<Option<Head>, IndexerError> {
+        let Some((_, pointer)) = self.tree.timestamp().await? else { return Ok(None) };
+        let snapshot = self.tree.snapshot(pointer.snapshot).await?;
+        continued(&*self.ledger, snapshot.seq, snapshot.head).await.map(Some)
+    }
+
+    /// The documents that `events` touch, as they are signed now.
+    async fn documents(&self, events: &[stoa_core::event::Sealed]) -> Result<Vec<Document>, IndexerError> {
+        let mut documents = Vec::new();
+        let ids = index::touched(events);
+        let Some((_, pointer)) = self.tree.timestamp().await?.filter(|_| !ids.is_empty()) else {
+            return Ok(documents);
+        };
+        let snapshot = self.tree.snapshot(pointer.snapshot).await?;
+        let missing = |what: &str| IndexerError::Missing(what.to_owned());
+        let bits = self.tree.bin_bits(*snapshot.versions.get(INDEX).ok_or_else(|| missing("index.json"))?).await?;
+        for id in ids {
+            let role = index::bin_of(&id, bits);
+            let version = snapshot.versions.get(&role).ok_or_else(|| missing(&role))?;
+            let bin = self.tree.bin(&role, *version).await?;
+            let path = PublicPath::target_path(&id);
+            let target = bin.get(&path).ok_or_else(|| missing(&path))?;
+            documents.push(self.tree.document(&id, target).await?);
+        }
+        Ok(documents)
+    }
+}

@@ -1,0 +1,273 @@
+//! The signer: the only holder of the timestamp key, and the only one who moves the pointer.
+//!
+//! It believes nothing that the indexer wrote. It reads the new snapshot as a client would, recomputes what
+//! differs from the one before, and compares every new release with the ledger.
+
+use std::{num::NonZeroU64, sync::Arc};
+
+use stoa_core::{
+    document::{Document, Listing},
+    event::Fact,
+    id::PluginId,
+    index::TIMESTAMP_LIFETIME,
+    path::PublicPath,
+    time::{DAY, Time},
+    trust::{
+        CachedTrust, Config, SecretKey, Step, Updater,
+        writer::{self, Target, Terms},
+    },
+};
+use stoa_store::{
+    blobs::{Blob, BlobError, BlobKey, Blobs, Precondition},
+    ledger::Ledger,
+};
+
+use crate::{
+    error::IndexerError,
+    run::continued,
+    tree::{Pointer, SnapshotFile, Tree},
+};
+
+/// How often the pointer is tried before another process's progress is enough.
+const ATTEMPTS: u32 = 8;
+/// A clock this far behind the last signature is taken for wrong: 10 minutes.
+const CLOCK_SLACK: i64 = 10 * 60;
+
+/// Moves the pointer.
+#[derive(Clone)]
+pub struct Signer {
+    ledger: Arc<dyn Ledger>,
+    tree: Tree,
+    key: Arc<SecretKey>,
+    /// The first root: what a client pins.
+    root: Arc<[u8]>,
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signer").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// What became of the pointer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signed {
+    /// It points at the snapshot now, by this version of the timestamp.
+    Moved(NonZeroU64),
+    /// It pointed there already, or further.
+    Already,
+}
+
+impl Signer {
+    /// A signer for the registry with this first root.
+    pub fn new(ledger: Arc<dyn Ledger>, blobs: Arc<dyn Blobs>, key: SecretKey, root: &[u8]) -> Self {
+        Self { ledger, tree: Tree::new(blobs), key: Arc::new(key), root: root.into() }
+    }
+
+    /// Points the timestamp at `snapshot`, if all that is new in it is in the ledger.
+    ///
+    /// # Errors
+    /// [`IndexerError::Refused`] with the rule that does not hold, [`IndexerError::Forked`] or
+    /// [`IndexerError::Behind`] where the ledger does not go on from what was signed.
+    pub async fn sign(&self, snapshot: NonZeroU64, now: Time) -> Result<Signed, IndexerError> {
+        let new = self.tree.snapshot(snapshot).await?;
+        for _ in 0..ATTEMPTS {
+            let old = self.tree.timestamp().await?;
+            if old.as_ref().is_some_and(|(_, pointer)| pointer.snapshot >= snapshot) {
+                return Ok(Signed::Already);
+            }
+            let pointer = old.as_ref().map(|(_, pointer)| pointer);
+            self.check(pointer, snapshot, &new, now).await?;
+            if let Some(version) = self.move_pointer(old, snapshot, &new, now).await? {
+                return Ok(Signed::Moved(version));
+            }
+        }
+        Err(IndexerError::Contended(ATTEMPTS))
+    }
+
+    /// Signs the same snapshot again where its timestamp is older than a day, so that it never runs out while
+    /// nothing happens.
+    ///
+    /// # Errors
+    /// As [`Signer::sign`].
+    pub async fn refresh(&self, now: Time) -> Result<Signed, IndexerError> {
+        let Some((blob, pointer)) = self.tree.timestamp().await? else { return Ok(Signed::Already) };
+        if now < pointer.expires.plus(DAY - TIMESTAMP_LIFETIME) {
+            return Ok(Signed::Already);
+        }
+        let snapshot = self.tree.snapshot(pointer.snapshot).await?;
+        continued(&*self.ledger, snapshot.seq, snapshot.head).await?;
+        let version = pointer.snapshot;
+        // A lost race means that another process has just signed.
+        match self.move_pointer(Some((blob, pointer)), version, &snapshot, now).await? {
+            Some(version) => Ok(Signed::Moved(version)),
+            None => Ok(Signed::Already),
+        }
+    }
+
+    async fn move_pointer(
+        &self,
+        old: Option<(Blob, Pointer)>,
+        snapshot: NonZeroU64,
+        new: &SnapshotFile,
+        now: Time,
+    ) -> Result<Option<NonZeroU64>, IndexerError> {
+        let (version, expected) = match old {
+            Some((blob, pointer)) => (pointer.version.saturating_add(1), Precondition::Tag(blob.tag)),
+            None => (NonZeroU64::MIN, Precondition::Absent),
+        };
+        let terms = Terms { version, expires: now.plus(TIMESTAMP_LIFETIME) };
+        let bytes = writer::timestamp(terms, snapshot, &new.bytes).sign(&[&self.key]);
+        self.check_as_client(&bytes, now).await?;
+        let key = BlobKey::Public(PublicPath::Timestamp);
+        match self.tree.blobs.put_if(&key, bytes.into(), &expected).await {
+            Ok(_) => Ok(Some(version)),
+            Err(BlobError::Precondition { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn check(
+        &self,
+        old: Option<&Pointer>,
+        snapshot: NonZeroU64,
+        new: &SnapshotFile,
+        now: Time,
+    ) -> Result<(), IndexerError> {
+        let refuse = |rule: String| Err(IndexerError::Refused { snapshot: snapshot.get(), rule });
+        if new.seq != snapshot.get() {
+            return refuse(format!("it says that it covers event {}", new.seq));
+        }
+        continued(&*self.ledger, new.seq, new.head).await?;
+        let before = match old {
+            Some(pointer) => {
+                let signed_at = pointer.expires.plus(-TIMESTAMP_LIFETIME);
+                if now.plus(CLOCK_SLACK) < signed_at {
+                    return refuse(format!("the clock says {now}, and the last signature was made at {signed_at}"));
+                }
+                let before = self.tree.snapshot(pointer.snapshot).await?;
+                continued(&*self.ledger, before.seq, before.head).await?;
+                Some(before)
+            }
+            None => None,
+        };
+        self.check_difference(before.as_ref(), snapshot, new).await
+    }
+
+    async fn check_difference(
+        &self,
+        before: Option<&SnapshotFile>,
+        snapshot: NonZeroU64,
+        new: &SnapshotFile,
+    ) -> Result<(), IndexerError> {
+        let refuse = |rule: String| Err(IndexerError::Refused { snapshot: snapshot.get(), rule });
+        let none = Default::default();
+        let old_versions = before.map_or(&none, |before| &before.versions);
+        if let Some((role, old)) =
+            old_versions.iter().find(|(role, old)| new.versions.get(*role).is_none_or(|v| v < old))
+        {
+            return refuse(format!("`{role}` was at version {old}, and is gone or older"));
+        }
+        for (role, version) in new.versions.iter().filter(|(role, _)| role.starts_with("bin-")) {
+            let old_version = old_versions.get(role);
+            if old_version == Some(version) {
+                continue;
+            }
+            let new_bin = self.tree.bin(role, *version).await?;
+            let old_bin = match old_version {
+                Some(old) => self.tree.bin(role, *old).await?,
+                None => Default::default(),
+            };
+            if let Some(path) = old_bin.keys().find(|path| !new_bin.contains_key(*path)) {
+                return refuse(format!("`{path}` has vanished from `{role}`"));
+            }
+            for (path, target) in &new_bin {
+                let old_target = old_bin.get(path);
+                if old_target != Some(target) {
+                    self.check_document(snapshot, path, old_target, target).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_document(
+        &self,
+        snapshot: NonZeroU64,
+        path: &str,
+        old: Option<&Target>,
+        new: &Target,
+    ) -> Result<(), IndexerError> {
+        let refuse = |rule: String| Err(IndexerError::Refused { snapshot: snapshot.get(), rule });
+        let Some(id) = plugin_of(path) else { return refuse(format!("`{path}` is not the document of a plugin")) };
+        let new = self.tree.document(&id, new).await?;
+        let old = match old {
+            Some(target) => Some(self.tree.document(&id, target).await?),
+            None => None,
+        };
+        let known = |version| old.as_ref().and_then(|old: &Document| old.releases.get(version));
+        if let Some(version) = old.iter().flat_map(|old| old.releases.keys()).find(|v| !new.releases.contains_key(*v)) {
+            return refuse(format!("`{id}` {version} has vanished"));
+        }
+        for (version, listing) in &new.releases {
+            match known(version) {
+                Some(before) if unchanged(before, listing) => {}
+                Some(_) => return refuse(format!("`{id}` {version} has changed")),
+                None => self.check_release(snapshot, &id, version, listing).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A release is new: the ledger must have it, with these digests, in the event that the listing names.
+    async fn check_release(
+        &self,
+        snapshot: NonZeroU64,
+        id: &PluginId,
+        version: &stoa_core::version::Version,
+        listing: &Listing,
+    ) -> Result<(), IndexerError> {
+        let event = self.ledger.events(listing.seq.saturating_sub(1), 1).await?.into_iter().next();
+        let released = event.as_ref().filter(|event| event.event().seq == listing.seq).is_some_and(|event| {
+            let Fact::Released { releases } = &event.event().fact else { return false };
+            releases.iter().any(|release| {
+                release.id == *id
+                    && release.version == *version
+                    && release.artifact == listing.artifact
+                    && release.blob().is_ok_and(|record| record.digest == listing.record)
+            })
+        });
+        if released && event.is_some_and(|event| event.event().time == listing.published_at) {
+            return Ok(());
+        }
+        let rule = format!("event {} of the ledger does not release `{id}` {version} with these bytes", listing.seq);
+        Err(IndexerError::Refused { snapshot: snapshot.get(), rule })
+    }
+
+    /// Reads the tree as a client with nothing but the first root would, with the new timestamp in place.
+    async fn check_as_client(&self, timestamp: &[u8], now: Time) -> Result<(), IndexerError> {
+        let mut client = Updater::open(&self.root, CachedTrust::default(), now, Config::default())?;
+        while let Step::Fetch { file, max_bytes, .. } = client.next() {
+            let bytes = match file.path() {
+                Some(PublicPath::Timestamp) => Some(timestamp.to_vec()),
+                Some(path) => {
+                    let blob = self.tree.blobs.get(&BlobKey::Public(path), max_bytes).await?;
+                    blob.map(|blob| blob.bytes.to_vec())
+                }
+                None => None,
+            };
+            client.receive(bytes.as_deref())?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a release is the one it was: all but its state, which may change.
+fn unchanged(before: &Listing, after: &Listing) -> bool {
+    Listing { state: before.state.clone(), ..after.clone() } == *before
+}
+
+fn plugin_of(path: &str) -> Option<PluginId> {
+    let (namespace, name) = path.strip_prefix("index/")?.strip_suffix(".json")?.split_once('/')?;
+    Some(PluginId::new(namespace.parse().ok()?, name.parse().ok()?))
+}

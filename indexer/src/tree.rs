@@ -1,0 +1,162 @@
+//! The public tree as the indexer and the signer read it back: their only memory.
+
+use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use stoa_core::{
+    digest::Digest,
+    document::{Document, MAX_DOCUMENT_BYTES},
+    id::PluginId,
+    path::{PublicPath, RoleFile},
+    trust::{BitLength, Envelope, Limits, writer::Target},
+};
+use stoa_store::blobs::{Blob, BlobKey, Blobs};
+
+use crate::error::IndexerError;
+
+/// The files of `trust/` and `index/`, read but not verified: the signer verifies as a client does.
+#[derive(Clone)]
+pub(crate) struct Tree {
+    pub(crate) blobs: Arc<dyn Blobs>,
+    limits: Limits,
+}
+
+/// What a timestamp says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pointer {
+    pub(crate) version: NonZeroU64,
+    pub(crate) expires: stoa_core::time::Time,
+    pub(crate) snapshot: NonZeroU64,
+}
+
+/// What a snapshot says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SnapshotFile {
+    pub(crate) bytes: Bytes,
+    pub(crate) seq: u64,
+    pub(crate) head: Digest,
+    /// Versions by role.
+    pub(crate) versions: BTreeMap<String, NonZeroU64>,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    version: NonZeroU64,
+}
+
+#[derive(Deserialize)]
+struct TimestampWire {
+    version: NonZeroU64,
+    expires: stoa_core::time::Time,
+    meta: BTreeMap<String, Meta>,
+}
+
+#[derive(Deserialize)]
+struct SnapshotWire {
+    meta: BTreeMap<String, Meta>,
+    stoa: StoaWire,
+}
+
+#[derive(Deserialize)]
+struct StoaWire {
+    seq: u64,
+    head: Digest,
+}
+
+#[derive(Deserialize)]
+struct TargetsWire {
+    targets: BTreeMap<String, TargetWire>,
+}
+
+#[derive(Deserialize)]
+struct TargetWire {
+    length: u64,
+    hashes: HashesWire,
+}
+
+#[derive(Deserialize)]
+struct HashesWire {
+    sha256: Digest,
+}
+
+#[derive(Deserialize)]
+struct IndexWire {
+    delegations: DelegationsWire,
+}
+
+#[derive(Deserialize)]
+struct DelegationsWire {
+    succinct_roles: SuccinctWire,
+}
+
+#[derive(Deserialize)]
+struct SuccinctWire {
+    bit_length: u64,
+}
+
+impl Tree {
+    pub(crate) fn new(blobs: Arc<dyn Blobs>) -> Self {
+        Self { blobs, limits: Limits::default() }
+    }
+
+    /// The pointer as it lies there, with the tag to replace it by.
+    pub(crate) async fn timestamp(&self) -> Result<Option<(Blob, Pointer)>, IndexerError> {
+        let key = BlobKey::Public(PublicPath::Timestamp);
+        let Some(blob) = self.blobs.get(&key, self.limits.timestamp_bytes).await? else { return Ok(None) };
+        let wire: TimestampWire = signed("timestamp", &blob.bytes)?;
+        let snapshot = wire.meta.get("snapshot.json").map(|meta| meta.version);
+        let snapshot = snapshot.ok_or_else(|| IndexerError::Missing("the snapshot in timestamp.json".to_owned()))?;
+        Ok(Some((blob, Pointer { version: wire.version, expires: wire.expires, snapshot })))
+    }
+
+    pub(crate) async fn snapshot(&self, version: NonZeroU64) -> Result<SnapshotFile, IndexerError> {
+        let bytes = self.role("snapshot", version, self.limits.snapshot_bytes).await?;
+        let wire: SnapshotWire = signed("snapshot", &bytes)?;
+        let role = |(file, meta): (String, Meta)| Some((file.strip_suffix(".json")?.to_owned(), meta.version));
+        let versions = wire.meta.into_iter().filter_map(role).collect();
+        Ok(SnapshotFile { bytes, seq: wire.stoa.seq, head: wire.stoa.head, versions })
+    }
+
+    /// What a bin lists.
+    pub(crate) async fn bin(&self, role: &str, version: NonZeroU64) -> Result<BTreeMap<String, Target>, IndexerError> {
+        let bytes = self.role(role, version, self.limits.targets_bytes).await?;
+        let listed = signed::<TargetsWire>(role, &bytes)?.targets;
+        Ok(listed
+            .into_iter()
+            .map(|(path, wire)| (path, Target { length: wire.length, sha256: wire.hashes.sha256 }))
+            .collect())
+    }
+
+    /// How many bits of a path's digest name its bin, as the offline keys signed it.
+    pub(crate) async fn bin_bits(&self, index_version: NonZeroU64) -> Result<BitLength, IndexerError> {
+        let bytes = self.role("index", index_version, self.limits.targets_bytes).await?;
+        let bits = signed::<IndexWire>("index", &bytes)?.delegations.succinct_roles.bit_length;
+        BitLength::new(bits).map_err(|e| IndexerError::Index(e.into()))
+    }
+
+    pub(crate) async fn document(&self, id: &PluginId, target: &Target) -> Result<Document, IndexerError> {
+        let digest = target.sha256;
+        let path = PublicPath::Document(id.clone(), digest);
+        let blob = self.blobs.get(&BlobKey::Public(path.clone()), MAX_DOCUMENT_BYTES as u64).await?;
+        let bytes = blob.ok_or_else(|| IndexerError::Missing(path.to_string()))?.bytes;
+        let found = Digest::of(&bytes);
+        if found != digest {
+            let (found, expected) = (found.to_string(), digest.to_string());
+            return Err(IndexerError::Diverged { path: path.to_string(), found, expected });
+        }
+        Ok(Document::read(id, &bytes)?)
+    }
+
+    /// The bytes of `trust/VERSION.ROLE.json`.
+    pub(crate) async fn role(&self, role: &str, version: NonZeroU64, limit: u64) -> Result<Bytes, IndexerError> {
+        let path = PublicPath::Role(RoleFile { version: version.get(), role: role.to_owned() });
+        let blob = self.blobs.get(&BlobKey::Public(path.clone()), limit).await?;
+        Ok(blob.ok_or_else(|| IndexerError::Missing(path.to_string()))?.bytes)
+    }
+}
+
+fn signed<T: serde::de::DeserializeOwned>(role: &str, bytes: &[u8]) -> Result<T, IndexerError> {
+    let envelope = Envelope::read(role, bytes)?;
+    T::deserialize(envelope.signed()).map_err(|e| IndexerError::Missing(format!("a field of {role}.json ({e})")))
+}

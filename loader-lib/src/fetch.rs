@@ -1,0 +1,190 @@
+//! From wishes to a plan: choose against the signed index, fetch what was chosen, verify it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use stoa_core::{
+    document::Document,
+    id::PluginId,
+    lock::{Header, Lock},
+    offer, release,
+    resolve::{self, Documents, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source, reachable},
+    wanted::Wanted,
+};
+
+use crate::{
+    limits::Wishes,
+    plan::{ConfigValue, Edge, OnFailure, Plan, PlanError, PlannedPlugin, Reload, RuntimeOptions},
+    registry::{Registry, RegistryError, Snapshot},
+};
+
+/// How many components are fetched at a time.
+const PARALLEL: usize = 4;
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanningError {
+    /// The registry can not be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// No set of versions will do, or the lock does not hold.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// What was resolved can not be run as it is.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A setting in `plugins.toml` that a plugin can not be handed.
+    #[error("the setting `{key}` of `{id}` is neither a text nor an integer nor true or false")]
+    Setting {
+        /// The plugin.
+        id: PluginId,
+        /// The setting.
+        key: String,
+    },
+    /// A plugin from a folder: only hosts in development load those.
+    #[error("`{0}` comes from a folder, which this host does not load from")]
+    Path(PluginId),
+}
+
+/// Something that happens while components are fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fetched {
+    /// This component is there and verified.
+    Component {
+        /// The plugin.
+        id: PluginId,
+        /// Its size in bytes.
+        size: u64,
+    },
+}
+
+impl Snapshot<'_> {
+    /// Chooses the versions that a host runs. Reads the documents that the choice can reach, level by level;
+    /// the choice itself is pure.
+    ///
+    /// # Errors
+    /// [`PlanningError::Registry`] or [`PlanningError::Resolve`].
+    pub async fn resolve(
+        &self,
+        wanted: &Wanted,
+        lock: Option<&Lock>,
+        offer: &offer::Offer,
+        options: &ResolveOptions,
+    ) -> Result<Resolution, PlanningError> {
+        let found = self.documents(|found| reachable(wanted, lock, &known(found))).await?;
+        Ok(resolve::resolve(wanted, lock, offer, &known(&found), options)?)
+    }
+
+    /// The header of a lock that is made against this index.
+    pub async fn lock_header(&self, offer: &offer::Offer) -> Header {
+        let (root, snapshot) = self.versions().await;
+        Header {
+            url: self.registry().address().to_owned(),
+            root_sha256: self.registry().fingerprint(),
+            root,
+            snapshot,
+            offer: offer.digest(),
+        }
+    }
+}
+
+fn known(found: &BTreeMap<PluginId, Option<Document>>) -> Documents {
+    let one = |document: &Option<Document>| document.clone().map_or(Known::Absent, Known::Document);
+    found.iter().map(|(id, document)| (id.clone(), one(document))).collect()
+}
+
+impl Registry {
+    /// Fetches what `resolution` names, in parallel, and makes it a plan. Components that are kept and still
+    /// have their digest are not fetched again.
+    ///
+    /// # Errors
+    /// [`PlanningError`].
+    pub async fn plan(
+        &self,
+        resolution: &Resolution,
+        wanted: &Wanted,
+        progress: impl Fn(Fetched),
+    ) -> Result<Plan, PlanningError> {
+        let progress = &progress;
+        let plugins = stream::iter(resolution.plugins.iter().enumerate()).map(|(place, resolved)| async move {
+            let path = self.fetch(resolved.listing.artifact).await?;
+            progress(Fetched::Component { id: resolved.id.clone(), size: resolved.listing.artifact.size });
+            planned(resolved, wanted, path, place)
+        });
+        let plugins: Vec<PlannedPlugin> = plugins.buffered(PARALLEL).try_collect().await?;
+        Ok(Plan::new(plugins)?)
+    }
+}
+
+fn planned(
+    resolved: &Resolved,
+    wanted: &Wanted,
+    path: std::path::PathBuf,
+    place: usize,
+) -> Result<PlannedPlugin, PlanningError> {
+    let Source::Registry(registry) = &resolved.source else {
+        return Err(PlanningError::Path(resolved.id.clone()));
+    };
+    let rank = wanted.plugins().iter().position(|want| want.id == resolved.id);
+    // Plugins that nobody asked for by name come after those that somebody did, in load order.
+    let rank = rank.unwrap_or(wanted.plugins().len() + place);
+    Ok(PlannedPlugin {
+        registry: registry.as_str().into(),
+        id: resolved.id.clone(),
+        version: resolved.version.clone(),
+        artifact: resolved.listing.artifact.digest,
+        path,
+        dependencies: resolved.edges.iter().map(edge).collect(),
+        limits: wishes(&resolved.listing.limits),
+        runtime: RuntimeOptions {
+            reload: match resolved.listing.runtime.reload {
+                release::Reload::Shadow => Reload::Shadow,
+                release::Reload::StopStart => Reload::StopStart,
+            },
+        },
+        config: settings(&resolved.id, wanted)?,
+        rank: u32::try_from(rank).unwrap_or(u32::MAX),
+    })
+}
+
+fn edge(edge: &resolve::Edge) -> Edge {
+    Edge {
+        on: edge.dependency.clone(),
+        interfaces: edge.bindings.iter().map(|binding| binding.import.to_string()).collect(),
+        on_failure: match edge.on_failure {
+            release::OnFailure::Value => OnFailure::Value,
+            release::OnFailure::Trap => OnFailure::Trap,
+        },
+    }
+}
+
+/// The wishes of a manifest, by the names that the release record has: bytes and milliseconds.
+fn wishes(limits: &BTreeMap<String, u64>) -> Wishes {
+    let bytes = |name: &str| limits.get(name).map(|bytes| usize::try_from(*bytes).unwrap_or(usize::MAX));
+    let time = |name: &str| limits.get(name).map(|ms| Duration::from_millis(*ms));
+    Wishes {
+        memory: bytes("memory"),
+        guest_time: time("call"),
+        init_guest_time: time("init"),
+        deadline: None,
+        call_bytes: bytes("message"),
+    }
+}
+
+fn settings(id: &PluginId, wanted: &Wanted) -> Result<BTreeMap<String, ConfigValue>, PlanningError> {
+    let Some(want) = wanted.get(id) else { return Ok(BTreeMap::new()) };
+    let one = |(key, value): (&String, &serde_json::Value)| {
+        let value = match value {
+            serde_json::Value::String(text) => ConfigValue::Text(text.clone()),
+            serde_json::Value::Bool(flag) => ConfigValue::Boolean(*flag),
+            other => match other.as_i64() {
+                Some(number) => ConfigValue::Integer(number),
+                None => return Err(PlanningError::Setting { id: id.clone(), key: key.clone() }),
+            },
+        };
+        Ok((key.clone(), value))
+    };
+    want.config.iter().map(one).collect()
+}

@@ -1,0 +1,503 @@
+//! A registry as a host sees it: pinned by its first root, read lazily, verified, and kept for offline use.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use stoa_core::{
+    digest::Digest,
+    document::{Document, DocumentError},
+    id::PluginId,
+    path::{PublicPath, RoleFile},
+    release::BlobRef,
+    time::Time,
+    trust::{Config, Outcome, Staleness, Step, TrustError, TrustFile, Updater},
+};
+
+use crate::{
+    cache::{Cache, CacheError, Kind, TrustFolder},
+    transport::{self, Answer, NoConnection, Transport, TransportError},
+};
+
+/// How many files are fetched at a time: HTTP/2 carries them on one connection.
+const PARALLEL: usize = 8;
+/// A timestamp younger than this is not asked for again under [`Refresh::IfStale`]: its TTL at the edge.
+const FRESH_SECONDS: i64 = 60;
+
+/// What is trusted without proof: the registry's first root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrustRoot {
+    /// The bytes of the first root, for instance compiled into the host.
+    Bytes(Vec<u8>),
+    /// The SHA-256 of the first root; the bytes are fetched and must have it.
+    Sha256(Digest),
+    /// Whatever root the registry shows the first time. A network that lies at that moment is believed for
+    /// ever; show the fingerprint to a person who can compare it.
+    OnFirstUse,
+}
+
+impl TrustRoot {
+    /// The root in these bytes.
+    pub fn pinned(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+/// When to ask the registry for news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// Where the last answer is older than a minute, or nothing is kept.
+    IfStale,
+    /// In any case.
+    Always,
+    /// Not at all: what is kept must do.
+    Never,
+}
+
+/// Why a registry can not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// Bytes did not come.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The cache can not be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// What came is not what the registry's keys vouch for.
+    #[error("`{file}` is refused")]
+    Untrusted {
+        /// The file, below the registry's address.
+        file: String,
+        /// The check that failed.
+        #[source]
+        source: TrustError,
+    },
+    /// Signed bytes that are not what they should be.
+    #[error("`{file}` is refused")]
+    Document {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        source: DocumentError,
+    },
+    /// A file has other bytes than the signed index says.
+    #[error("`{file}` is refused: {check}: it should be {expected}, and is {found}")]
+    Mismatch {
+        /// The file.
+        file: String,
+        /// Which check: `length` or `SHA-256`.
+        check: &'static str,
+        /// What the signed index says.
+        expected: String,
+        /// What came.
+        found: String,
+    },
+    /// The signed index names a file that the registry does not have.
+    #[error("`{file}` is named by the signed index and is not there")]
+    Missing {
+        /// The file.
+        file: String,
+    },
+    /// The first root is not the pinned one.
+    #[error("the first root of {address} has the SHA-256 {found}, and {pinned} is pinned")]
+    OtherRoot {
+        /// The registry.
+        address: String,
+        /// What was found.
+        found: Digest,
+        /// What is trusted.
+        pinned: Digest,
+    },
+    /// Nothing is kept of the registry, and no connection may be opened.
+    #[error("nothing verified is kept of {address}: it was never read with this cache")]
+    NothingKept {
+        /// The registry.
+        address: String,
+    },
+    /// The registry provably has no such plugin.
+    #[error("{address} has no plugin `{id}`")]
+    NoPlugin {
+        /// The registry.
+        address: String,
+        /// The plugin.
+        id: PluginId,
+    },
+}
+
+fn refuse(file: impl Into<String>) -> impl FnOnce(TrustError) -> RegistryError {
+    move |source| RegistryError::Untrusted { file: file.into(), source }
+}
+
+/// A registry, pinned and with a cache.
+#[derive(Debug)]
+pub struct Registry {
+    address: String,
+    transport: Arc<dyn Transport>,
+    cache: Cache,
+    root: Vec<u8>,
+    trust: TrustFolder,
+    updater: Mutex<Option<Updater>>,
+    now: fn() -> Time,
+}
+
+fn system_time() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+impl Registry {
+    /// The registry at `address` (`https://…`, `http://…`, or `file:///…` for a mirror in a folder).
+    ///
+    /// Opens a connection only where `root` is a fingerprint whose root is not kept yet.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where the address is none, the cache can not be used, or the root is another one.
+    pub async fn open(address: &str, root: TrustRoot, cache: Cache) -> Result<Self, RegistryError> {
+        Self::open_through(address, transport::by_address(address)?, root, cache).await
+    }
+
+    /// The registry at `address` as the cache has it: never opens a connection.
+    ///
+    /// # Errors
+    /// As [`Registry::open`], and [`RegistryError::NothingKept`].
+    pub async fn open_offline(address: &str, root: TrustRoot, cache: Cache) -> Result<Self, RegistryError> {
+        Self::open_through(address, Arc::new(NoConnection), root, cache).await
+    }
+
+    /// The registry at `address`, read through `transport`.
+    ///
+    /// # Errors
+    /// As [`Registry::open`].
+    pub async fn open_through(
+        address: &str,
+        transport: Arc<dyn Transport>,
+        root: TrustRoot,
+        cache: Cache,
+    ) -> Result<Self, RegistryError> {
+        let address = address.trim_end_matches('/').to_owned();
+        let root = first_root(&address, &*transport, &root, &cache).await?;
+        let trust = cache.trust(Digest::of(&root));
+        Ok(Self { address, transport, cache, root, trust, updater: Mutex::new(None), now: system_time })
+    }
+
+    /// The registry with another clock, for tests of expiry.
+    #[must_use]
+    pub fn with_clock(self, now: fn() -> Time) -> Self {
+        Self { now, ..self }
+    }
+
+    /// The address.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The SHA-256 of the first root: what a host pins.
+    pub fn fingerprint(&self) -> Digest {
+        Digest::of(&self.root)
+    }
+
+    /// Where verified copies are kept.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// How many requests were made so far.
+    pub fn requests(&self) -> u64 {
+        self.transport.requests()
+    }
+
+    /// The signed index, as new as `refresh` asks for. Documents are not fetched yet: see [`Snapshot::documents`].
+    ///
+    /// # Errors
+    /// [`RegistryError`]. What was kept before stays as it was.
+    pub async fn sync(&self, refresh: Refresh) -> Result<Snapshot<'_>, RegistryError> {
+        let held = self.updater.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (mut updater, outcome) = match self.asks(refresh, held.is_some()) {
+            true => {
+                let mut updater = match held {
+                    Some(updater) => updater,
+                    None => Updater::open(&self.root, self.trust.load(), (self.now)(), Config::default())
+                        .map_err(refuse("the pinned root"))?,
+                };
+                let outcome = self.refresh(&mut updater).await?;
+                (updater, Some(outcome))
+            }
+            false => (held.map_or_else(|| self.kept(), Ok)?, None),
+        };
+        updater.take_writes();
+        *self.updater.lock().unwrap_or_else(PoisonError::into_inner) = Some(updater.clone());
+        Ok(Snapshot { registry: self, updater: tokio::sync::Mutex::new(updater), outcome })
+    }
+
+    /// Whether `refresh` means to ask the registry.
+    fn asks(&self, refresh: Refresh, held: bool) -> bool {
+        let young = || {
+            let age = self.checked_at().map(|at| (self.now)().unix() - at.unix());
+            age.is_some_and(|age| (0..FRESH_SECONDS).contains(&age))
+        };
+        match refresh {
+            Refresh::Never => false,
+            Refresh::Always => true,
+            Refresh::IfStale => !young() || (!held && self.kept().is_err()),
+        }
+    }
+
+    /// What the cache holds, verified from the pinned root.
+    fn kept(&self) -> Result<Updater, RegistryError> {
+        match Updater::offline(&self.root, self.trust.load(), (self.now)(), Config::default()) {
+            Err(TrustError::NotCached { .. }) => Err(RegistryError::NothingKept { address: self.address.clone() }),
+            other => other.map_err(refuse("the kept index")),
+        }
+    }
+
+    /// The index as it is kept. Never opens a connection.
+    ///
+    /// # Errors
+    /// [`RegistryError::NothingKept`], or what a damaged cache gives.
+    pub async fn cached(&self) -> Result<Snapshot<'_>, RegistryError> {
+        self.sync(Refresh::Never).await
+    }
+
+    async fn refresh(&self, updater: &mut Updater) -> Result<Outcome, RegistryError> {
+        updater.begin((self.now)());
+        loop {
+            match updater.next() {
+                Step::Done(outcome) => {
+                    self.trust.write("checked-at", (self.now)().to_string().as_bytes())?;
+                    return Ok(outcome);
+                }
+                Step::Fetch { file, max_bytes, .. } => {
+                    let bytes = self.trust_file(&file, max_bytes).await?;
+                    let received = updater.receive(bytes.as_deref());
+                    // Also after a refusal: a newer root or timestamp may have been accepted before it.
+                    self.keep(updater)?;
+                    received.map_err(refuse(format!("trust/{file}")))?;
+                }
+            }
+        }
+    }
+
+    /// Writes down what the updater has accepted, in its order.
+    fn keep(&self, updater: &mut Updater) -> Result<(), RegistryError> {
+        for write in updater.take_writes() {
+            self.trust.apply(&write)?;
+        }
+        Ok(())
+    }
+
+    fn checked_at(&self) -> Option<Time> {
+        String::from_utf8(self.trust.read("checked-at")?).ok()?.parse().ok()
+    }
+
+    async fn trust_file(&self, file: &TrustFile, max_bytes: u64) -> Result<Option<Vec<u8>>, RegistryError> {
+        let Some(path) = file.path() else {
+            return Err(RegistryError::Missing { file: file.to_string() });
+        };
+        if path != PublicPath::Timestamp {
+            return match self.transport.get(&path, max_bytes, None).await? {
+                Answer::Found { bytes, .. } => Ok(Some(bytes.to_vec())),
+                Answer::NotModified | Answer::Absent => Ok(None),
+            };
+        }
+        let kept = self.trust.read("timestamp.json");
+        let tag = self.trust.read("timestamp.tag").and_then(|tag| String::from_utf8(tag).ok());
+        let known = kept.as_ref().and(tag.as_deref());
+        match self.transport.get(&path, max_bytes, known).await? {
+            Answer::NotModified => Ok(kept),
+            Answer::Absent => Ok(None),
+            Answer::Found { bytes, tag } => {
+                // Kept before the bytes are verified: it is only ever shown together with verified ones, and
+                // a tag that belongs to refused bytes costs one request.
+                self.trust.write("timestamp.tag", tag.unwrap_or_default().as_bytes())?;
+                Ok(Some(bytes.to_vec()))
+            }
+        }
+    }
+
+    /// The bytes that `blob` names, from the cache or the registry. Returns where they lie, verified.
+    ///
+    /// # Errors
+    /// [`RegistryError::Mismatch`] where the registry gives other bytes.
+    pub async fn fetch(&self, blob: BlobRef) -> Result<PathBuf, RegistryError> {
+        if self.cache.content(Kind::Artifact, blob.digest).is_some() {
+            return Ok(self.cache.artifact_path(blob.digest));
+        }
+        let bytes = self.checked(&PublicPath::Artifact(blob.digest), blob).await?;
+        Ok(self.cache.keep(Kind::Artifact, blob.digest, &bytes)?)
+    }
+
+    /// The bytes that `blob` names.
+    ///
+    /// # Errors
+    /// As [`Registry::fetch`].
+    pub async fn read(&self, blob: BlobRef) -> Result<Vec<u8>, RegistryError> {
+        if let Some(bytes) = self.cache.content(Kind::Artifact, blob.digest) {
+            return Ok(bytes);
+        }
+        let bytes = self.checked(&PublicPath::Artifact(blob.digest), blob).await?;
+        self.cache.keep(Kind::Artifact, blob.digest, &bytes)?;
+        Ok(bytes)
+    }
+
+    async fn checked(&self, path: &PublicPath, blob: BlobRef) -> Result<Vec<u8>, RegistryError> {
+        let file = path.to_string();
+        let bytes = match self.transport.get(path, blob.size, None).await? {
+            Answer::Found { bytes, .. } => bytes,
+            Answer::NotModified | Answer::Absent => return Err(RegistryError::Missing { file }),
+        };
+        let mismatch = |check, expected: String, found: String| {
+            Err(RegistryError::Mismatch { file: file.clone(), check, expected, found })
+        };
+        if bytes.len() as u64 != blob.size {
+            return mismatch("length", format!("{} bytes", blob.size), format!("{} bytes", bytes.len()));
+        }
+        let found = Digest::of(&bytes);
+        if found != blob.digest {
+            return mismatch("SHA-256", blob.digest.to_string(), found.to_string());
+        }
+        Ok(bytes.to_vec())
+    }
+}
+
+/// The bytes of the first root: given, kept, or fetched and compared with the fingerprint.
+async fn first_root(
+    address: &str,
+    transport: &dyn Transport,
+    root: &TrustRoot,
+    cache: &Cache,
+) -> Result<Vec<u8>, RegistryError> {
+    let pinned = match root {
+        TrustRoot::Bytes(bytes) => return Ok(bytes.clone()),
+        TrustRoot::Sha256(digest) => Some(*digest),
+        TrustRoot::OnFirstUse => None,
+    };
+    if let Some(bytes) = pinned.and_then(|digest| cache.content(Kind::Artifact, digest)) {
+        return Ok(bytes);
+    }
+    let path = PublicPath::Role(RoleFile { version: 1, role: "root".to_owned() });
+    let limit = stoa_core::trust::Limits::default().root_bytes;
+    let bytes = match transport.get(&path, limit, None).await? {
+        Answer::Found { bytes, .. } => bytes.to_vec(),
+        Answer::NotModified | Answer::Absent => return Err(RegistryError::Missing { file: path.to_string() }),
+    };
+    let found = Digest::of(&bytes);
+    if let Some(pinned) = pinned.filter(|pinned| *pinned != found) {
+        return Err(RegistryError::OtherRoot { address: address.to_owned(), found, pinned });
+    }
+    cache.keep(Kind::Artifact, found, &bytes)?;
+    Ok(bytes)
+}
+
+/// The signed index at one moment.
+#[derive(Debug)]
+pub struct Snapshot<'r> {
+    registry: &'r Registry,
+    updater: tokio::sync::Mutex<Updater>,
+    outcome: Option<Outcome>,
+}
+
+impl<'r> Snapshot<'r> {
+    /// The registry that this is of.
+    pub fn registry(&self) -> &'r Registry {
+        self.registry
+    }
+
+    /// What the refresh found; `None` where the registry was not asked.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    /// The last event that the index covers.
+    pub async fn seq(&self) -> u64 {
+        let updater = self.updater.lock().await;
+        updater.snapshot().and_then(|snapshot| snapshot.head()).map_or(0, |head| head.seq)
+    }
+
+    /// The versions of root and snapshot.
+    pub async fn versions(&self) -> (u64, u64) {
+        let updater = self.updater.lock().await;
+        (updater.root().version(), updater.snapshot().map_or(0, |snapshot| snapshot.version()))
+    }
+
+    /// How old the index is at this moment.
+    pub async fn staleness(&self) -> Staleness {
+        self.updater.lock().await.staleness((self.registry.now)())
+    }
+
+    /// The document of `id`, or `None` where the registry provably has no such plugin.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn document(&self, id: &PluginId) -> Result<Option<Document>, RegistryError> {
+        let Some(blob) = self.locate(id).await? else { return Ok(None) };
+        let registry = self.registry;
+        let path = PublicPath::Document(id.clone(), blob.digest);
+        let bytes = match registry.cache.content(Kind::Document, blob.digest) {
+            Some(bytes) => bytes,
+            None => {
+                let bytes = registry.checked(&path, blob).await?;
+                registry.cache.keep(Kind::Document, blob.digest, &bytes)?;
+                bytes
+            }
+        };
+        let refuse = |source| RegistryError::Document { file: path.to_string(), source };
+        Document::read(id, &bytes).map(Some).map_err(refuse)
+    }
+
+    /// What the index lists for `id`: digest and length of its document.
+    async fn locate(&self, id: &PluginId) -> Result<Option<BlobRef>, RegistryError> {
+        let mut updater = self.updater.lock().await;
+        let mut lookup = updater.lookup(&PublicPath::target_path(id));
+        loop {
+            match lookup.next(&mut updater).map_err(refuse(PublicPath::target_path(id)))? {
+                Step::Done(None) => return Ok(None),
+                Step::Done(Some(target)) => {
+                    let digest = target.hashes.sha256();
+                    let digest = digest.ok_or_else(|| RegistryError::Missing { file: PublicPath::target_path(id) })?;
+                    return Ok(Some(BlobRef { digest, size: target.length }));
+                }
+                Step::Fetch { file, max_bytes, .. } => {
+                    let kept = self.registry.trust.role(&file.role);
+                    if kept.is_some_and(|kept| lookup.offer(&mut updater, &kept)) {
+                        continue;
+                    }
+                    let bytes = self.registry.trust_file(&file, max_bytes).await?;
+                    let received = lookup.receive(&mut updater, bytes.as_deref());
+                    self.registry.keep(&mut updater)?;
+                    received.map_err(refuse(format!("trust/{file}")))?;
+                }
+            }
+        }
+    }
+
+    /// The documents that `reach` asks for, level by level, until it asks for no more.
+    ///
+    /// `reach` is given what is there so far (`None`: provably absent) and names what it needs next; so a
+    /// resolution reads as much of the index as it can reach, and no more.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn documents(
+        &self,
+        reach: impl Fn(&BTreeMap<PluginId, Option<Document>>) -> Vec<PluginId>,
+    ) -> Result<BTreeMap<PluginId, Option<Document>>, RegistryError> {
+        let mut found = BTreeMap::new();
+        loop {
+            let next: BTreeSet<PluginId> = reach(&found).into_iter().filter(|id| !found.contains_key(id)).collect();
+            if next.is_empty() {
+                return Ok(found);
+            }
+            let level = stream::iter(next).map(|id| async move { Ok((id.clone(), self.document(&id).await?)) });
+            let level: Vec<_> =
+                level.buffer_unordered(PARALLEL).try_collect::<Vec<_>>().await.map_err(|e: RegistryError| e)?;
+            found.extend(level);
+        }
+    }
+}

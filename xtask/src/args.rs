@@ -1,0 +1,131 @@
+//! The command line.
+
+/// What `cargo xtask help` shows.
+pub(crate) const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup            make sure that plugins can be compiled on this machine
+  guests           build the example plugins (examples/plugins)
+  demo [ARG...]    setup, guests, the stoa program; then `stoa demo` with the arguments
+  test [FILTER...] every test, or those whose name contains a filter
+  ci [PHASE...]    what a change must pass beside the tests, or the phases whose name contains a word
+  fresh            write the files that are copies of others again
+  bench build      what a clean build costs, by phase and by crate
+
+environment:
+  STOA_CACHE_DIR       where a WebAssembly toolchain is kept (default: stoa/ in the user's cache folder)
+  STOA_WASM_TOOLCHAIN  auto (default): rustup's target if there is one; private: the one made by setup";
+
+/// A command with its arguments.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Command {
+    Help,
+    Setup,
+    Guests,
+    Demo {
+        /// Arguments that `stoa demo` gets as they are.
+        passed_on: Vec<String>,
+    },
+    Test {
+        /// Parts of test names. None: all tests.
+        filters: Vec<String>,
+    },
+    Ci {
+        /// Parts of phases' names. None: all phases.
+        only: Vec<String>,
+    },
+    Fresh,
+    BenchBuild,
+}
+
+/// Reads the arguments behind the program's name.
+///
+/// # Errors
+/// One line that names the argument that was not understood.
+pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> {
+    let mut args = args.into_iter();
+    let name = args.next().unwrap_or_else(|| "help".to_owned());
+    let rest: Vec<String> = args.collect();
+    match name.as_str() {
+        "demo" => return Ok(Command::Demo { passed_on: rest }),
+        "test" => return test(rest),
+        "ci" => return Ok(Command::Ci { only: rest }),
+        "bench" => return bench(&rest),
+        _ => {}
+    }
+    if let Some(extra) = rest.first() {
+        return Err(format!("`{name}` takes no arguments, but got `{extra}`"));
+    }
+    match name.as_str() {
+        "help" | "--help" | "-h" => Ok(Command::Help),
+        "setup" => Ok(Command::Setup),
+        "guests" => Ok(Command::Guests),
+        "fresh" => Ok(Command::Fresh),
+        _ => Err(format!("there is no command `{name}`")),
+    }
+}
+
+/// A flag would be meant for the test runner, which one of two is used here: refused, not guessed at.
+fn test(filters: Vec<String>) -> Result<Command, String> {
+    match filters.iter().find(|filter| filter.starts_with('-')) {
+        Some(flag) => Err(format!("`test` takes parts of test names, but got the flag `{flag}`")),
+        None => Ok(Command::Test { filters }),
+    }
+}
+
+fn bench(rest: &[String]) -> Result<Command, String> {
+    match rest {
+        [name] if name == "build" => Ok(Command::BenchBuild),
+        [name] => Err(format!("there is no bench `{name}`; the only one is `build`")),
+        [] => Err("`bench` needs the name of a bench; the only one is `build`".to_owned()),
+        [_, extra, ..] => Err(format!("`bench` takes one name, but got `{extra}` behind it")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn arguments_behind_demo_are_passed_on_as_they_are() {
+        assert_eq!(
+            parsed("demo --once --json x"),
+            Ok(Command::Demo { passed_on: ["--once", "--json", "x"].map(str::to_owned).to_vec() })
+        );
+    }
+
+    #[test]
+    fn test_takes_names_and_refuses_flags() {
+        assert_eq!(parsed("test"), Ok(Command::Test { filters: vec![] }));
+        assert_eq!(parsed("test a b"), Ok(Command::Test { filters: vec!["a".into(), "b".into()] }));
+        assert_eq!(
+            parsed("test a --nocapture"),
+            Err("`test` takes parts of test names, but got the flag `--nocapture`".into())
+        );
+    }
+
+    #[test]
+    fn no_argument_at_all_asks_for_help() {
+        assert_eq!(parsed(""), Ok(Command::Help));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        assert_eq!(parsed("tset"), Err("there is no command `tset`".into()));
+        assert_eq!(parsed("fresh now"), Err("`fresh` takes no arguments, but got `now`".into()));
+        assert_eq!(parsed("bench call"), Err("there is no bench `call`; the only one is `build`".into()));
+        assert_eq!(parsed("bench"), Err("`bench` needs the name of a bench; the only one is `build`".into()));
+        assert_eq!(parsed("bench build x"), Err("`bench` takes one name, but got `x` behind it".into()));
+    }
+
+    #[test]
+    fn the_usage_names_every_command() {
+        for name in ["setup", "guests", "demo", "test", "ci", "fresh", "bench build"] {
+            assert!(USAGE.contains(&format!("\n  {name} ")), "{name}");
+        }
+    }
+}

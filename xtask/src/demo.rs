@@ -1,0 +1,76 @@
+//! `cargo demo`: from a clone to a running registry.
+
+use std::io::{BufReader, Read};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cargo_metadata::Message;
+
+use crate::failure::{Failure, Outcome};
+use crate::guests;
+use crate::phases::Phases;
+use crate::place;
+use crate::tool::Tool;
+use crate::toolchain;
+
+/// Builds what is missing, runs `stoa demo`, and ends as that does.
+pub(crate) fn run(passed_on: &[String]) -> Outcome<ExitCode> {
+    let mut phases = Phases::begin("demo");
+    let toolchain = phases.run("setup", toolchain::ensure)?;
+    phases.run("guests", || guests::build(&toolchain))?;
+    let stoa = phases.run("stoa", build_stoa)?;
+    eprintln!("\n{}", phases.table());
+    let status = Tool::new(stoa).args(["demo", "--plugins"]).arg(place::plugins()).args(passed_on).status()?;
+    // Ended by a signal: as a shell would say it, without knowing which.
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(128);
+    Ok(ExitCode::from(code))
+}
+
+/// Builds the `stoa` program and says where it is: cargo knows, whatever folder it was told to use.
+pub(crate) fn build_stoa() -> Outcome<PathBuf> {
+    let mut build = Tool::cargo()
+        .args(["build", "--locked", "--package", "stoa-cli", "--message-format", "json-render-diagnostics"])
+        .dir(place::root())
+        .start()?;
+    let Some(messages) = build.stdout.take() else { return Err(Failure::new("cargo has no output to read")) };
+    let program = program_named("stoa", messages);
+    let status = build.wait().map_err(|error| Failure::new(format!("cargo could not be waited for: {error}")))?;
+    if !status.success() {
+        return Err(Failure::new(format!("the stoa program could not be built: {status}")));
+    }
+    program?.ok_or_else(|| Failure::new("package stoa-cli built no program named stoa"))
+}
+
+/// The path of a program in what cargo says of a build, which is read to its end.
+fn program_named(name: &str, messages: impl Read) -> Outcome<Option<PathBuf>> {
+    let mut program = None;
+    for message in Message::parse_stream(BufReader::new(messages)) {
+        let message = message.map_err(|error| Failure::new(format!("cargo's output can't be read: {error}")))?;
+        if let Message::CompilerArtifact(artifact) = message
+            && artifact.target.name == name
+            && let Some(path) = artifact.executable
+        {
+            program = Some(path.into_std_path_buf());
+        }
+    }
+    Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artifact(name: &str, executable: &str) -> String {
+        format!(
+            r#"{{"reason":"compiler-artifact","package_id":"p","manifest_path":"/p/Cargo.toml","target":{{"kind":["bin"],"crate_types":["bin"],"name":"{name}","src_path":"/p/main.rs","edition":"2024","doc":true,"doctest":false,"test":true}},"profile":{{"opt_level":"0","debuginfo":0,"debug_assertions":true,"overflow_checks":true,"test":false}},"features":[],"filenames":[],"executable":{executable},"fresh":true}}"#
+        ) + "\n"
+    }
+
+    #[test]
+    fn the_program_is_the_artifact_of_that_name_that_can_be_run() {
+        let said = [artifact("stoa", "null"), artifact("other", "\"/t/other\""), artifact("stoa", "\"/t/debug/stoa\"")]
+            .concat();
+        assert_eq!(program_named("stoa", said.as_bytes()).expect("read"), Some("/t/debug/stoa".into()));
+        assert_eq!(program_named("stoa", artifact("stoa", "null").as_bytes()).expect("read"), None);
+    }
+}
