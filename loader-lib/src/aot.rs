@@ -152,7 +152,7 @@ async fn read(plugin: &PlannedPlugin) -> Result<Vec<u8>, LoaderError> {
     let found = Digest::of(&bytes);
     if found != plugin.artifact {
         let (plugin, expected) = (plugin.id.clone(), plugin.artifact);
-        return Err(LoaderError::ArtifactChanged { plugin, path, expected, found });
+        return Err(LoaderError::ArtifactChanged { plugin, path, expected, found: Box::new(found) });
     }
     Ok(bytes)
 }

@@ -59,7 +59,7 @@ pub enum LoaderError {
         /// The digest in the plan.
         expected: Digest,
         /// The digest of what was read.
-        found: Digest,
+        found: Box<Digest>,
     },
     /// The component is larger than is compiled.
     #[error("{plugin}: its component has {size} bytes, and at most {limit} are compiled")]
@@ -115,8 +115,8 @@ pub enum LoaderError {
     Incompatible {
         /// The importer.
         plugin: PluginId,
-        /// The provider.
-        provider: PluginId,
+        /// The provider. (Boxed, as others below are, to keep all results small.)
+        provider: Box<PluginId>,
         /// The import, with its function where one is at fault.
         import: String,
         /// The rule that is broken.
@@ -302,7 +302,7 @@ pub enum LoaderError {
         /// The function of the caller.
         function: String,
         /// The plugin that failed first.
-        dependency: PluginId,
+        dependency: Box<PluginId>,
         /// How.
         #[source]
         source: Arc<LoaderError>,

@@ -60,7 +60,7 @@ impl Limits {
     /// The engine's fuel for values that a guest hands to the host in one call: what they may take while
     /// they are `Val`s, where even a byte has the size of the largest kind. Twice that, so that what is
     /// somewhat too large is counted and answered by the bridge. What is far too large is stopped here before
-    /// it is allocated, by a trap: 128 MiB with the default limit.
+    /// it is allocated, by a trap: 160 MiB with the default limit (a `Val` has 40 bytes).
     pub(crate) fn hostcall_fuel(&self) -> usize {
         self.call_bytes.saturating_mul(2 * size_of::<Val>())
     }

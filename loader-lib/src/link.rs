@@ -171,7 +171,7 @@ impl Linking<'_> {
     fn incompatible(&self, function: Option<&str>, reason: String) -> LoaderError {
         LoaderError::Incompatible {
             plugin: self.plugin.id.clone(),
-            provider: self.edge.on.clone(),
+            provider: Box::new(self.edge.on.clone()),
             import: function.map_or(self.import.to_owned(), |name| format!("{}.{name}", self.import)),
             reason,
         }

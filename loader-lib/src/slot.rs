@@ -345,7 +345,7 @@ impl<S: Send + 'static> Slot<S> {
     fn explain(&self, function: &str, error: wasmtime::Error) -> LoaderError {
         let (plugin, function) = (self.planned.id.clone(), function.to_owned());
         if let Some(trap) = error.downcast_ref::<DependencyTrap>() {
-            let (dependency, source) = (trap.dependency.clone(), trap.source.clone());
+            let (dependency, source) = (Box::new(trap.dependency.clone()), trap.source.clone());
             return LoaderError::DependencyFailed { plugin, function, dependency, source };
         }
         // Only the end of guest time interrupts; see `PluginCtx::tick`.

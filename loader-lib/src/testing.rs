@@ -171,7 +171,8 @@ pub enum File {
 ///
 /// Where a file can not be read or written.
 pub fn inject(folder: &Path, fault: Fault) -> io::Result<usize> {
-    let (kind, hit): (File, &dyn Fn(&Path) -> io::Result<()>) = match fault {
+    type Hit<'h> = &'h dyn Fn(&Path) -> io::Result<()>;
+    let (kind, hit): (File, Hit<'_>) = match fault {
         Fault::Flip(kind, at) => (kind, &move |path| flip(path, at)),
         Fault::Truncate(kind) => (kind, &|path| {
             let bytes = fs::read(path)?;

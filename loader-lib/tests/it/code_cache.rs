@@ -55,7 +55,7 @@ async fn whatever_is_not_as_it_was_written_is_put_aside_and_compiled_again() -> 
         ("a bit of the code", Fault::Flip(File::Code, 5000)),
         ("half of the code", Fault::Truncate(File::Code)),
         ("a bit of the record", Fault::Flip(File::Record, 20)),
-        ("a bit of the record's MAC", Fault::Flip(File::Record, 300)),
+        ("a bit of the record's MAC", Fault::Flip(File::Record, 270)),
         ("half of the record", Fault::Truncate(File::Record)),
     ];
     #[cfg(unix)]
