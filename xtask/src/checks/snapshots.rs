@@ -38,7 +38,7 @@ fn orphans(texts: &[Text], read: &str, root: &Path) -> Vec<String> {
 /// commits one; here nobody overlooks one.
 pub(crate) fn refuse_pending() -> Outcome {
     let listed = Tool::new("git")
-        .args(["ls-files", "-z", "--others", "--", "*.snap.new", "*.pending-snap"])
+        .args(["ls-files", "-z", "--others", "--exclude=target", "--", "*.snap.new", "*.pending-snap"])
         .dir(place::root())
         .read()?;
     let pending = listed.split('\0').filter(|path| !path.is_empty());
