@@ -41,7 +41,11 @@ impl Install {
         let dependency = format!("[dependencies]\n{entry}");
         let entry = format!("[plugins]\n{entry}");
         host.push_str(&entry);
-        Self { requirement, run, host, entry, dependency }
+        let setup = config.url.as_deref().zip(config.root).and_then(|(url, root)| {
+            let url = quoted(url)?;
+            Some(format!("export STOA_REGISTRY={url} STOA_ROOT_SHA256={root}"))
+        });
+        Self { requirement, setup, run, host, entry, dependency }
     }
 }
 
