@@ -1,15 +1,15 @@
 //! The signer: the only holder of the timestamp key, and the only one who moves the pointer.
 //!
 //! It believes nothing that the indexer wrote. It reads the new snapshot as a client would, recomputes what
-//! differs from the one before, and compares every new release with the ledger.
+//! differs from the one before, and makes the same of the ledger's events: what it gets must be what it reads.
 
 use std::{num::NonZeroU64, sync::Arc};
 
 use stoa_core::{
     document::{Document, Listing},
-    event::Fact,
+    event::{Fact, Sealed},
     id::PluginId,
-    index::TIMESTAMP_LIFETIME,
+    index::{self, TIMESTAMP_LIFETIME},
     path::PublicPath,
     time::{DAY, Time},
     trust::{
@@ -30,6 +30,8 @@ use crate::{
 
 /// How often the pointer is tried before another process's progress is enough.
 const ATTEMPTS: u32 = 8;
+/// Events read from the ledger at a time.
+const EVENTS_PER_PAGE: usize = 512;
 /// A clock this far behind the last signature is taken for wrong: 10 minutes.
 const CLOCK_SLACK: i64 = 10 * 60;
 
@@ -168,6 +170,8 @@ impl Signer {
         {
             return refuse(format!("`{role}` was at version {old}, and is gone or older"));
         }
+        let events = self.events(before.map_or(0, |before| before.seq), new.seq).await?;
+        let mut left_out = index::touched(&events);
         for (role, version) in new.versions.iter().filter(|(role, _)| role.starts_with("bin-")) {
             let old_version = old_versions.get(role);
             if old_version == Some(version) {
@@ -184,20 +188,41 @@ impl Signer {
             for (path, target) in &new_bin {
                 let old_target = old_bin.get(path);
                 if old_target != Some(target) {
-                    self.check_document(snapshot, path, old_target, target).await?;
+                    let id = self.check_document(snapshot, path, old_target, target, &events).await?;
+                    left_out.remove(&id);
                 }
             }
         }
-        Ok(())
+        match left_out.first() {
+            // A release kept from the readers, or a yank of one: a freeze of a single plugin.
+            Some(id) => refuse(format!("the events up to {snapshot} change `{id}`, and the snapshot does not")),
+            None => Ok(()),
+        }
     }
 
+    /// The events after place `after`, up to place `last`.
+    async fn events(&self, mut after: u64, last: u64) -> Result<Vec<Sealed>, IndexerError> {
+        let mut events = Vec::new();
+        loop {
+            let page = self.ledger.events(after, EVENTS_PER_PAGE).await?;
+            let full = page.len() == EVENTS_PER_PAGE;
+            events.extend(page.into_iter().filter(|event| event.event().seq <= last));
+            match events.last().map(|event| event.event().seq) {
+                Some(seq) if full && seq > after && seq < last => after = seq,
+                _ => return Ok(events),
+            }
+        }
+    }
+
+    /// Checks a document that is new or changed. Gives the plugin.
     async fn check_document(
         &self,
         snapshot: NonZeroU64,
         path: &str,
         old: Option<&Target>,
         new: &Target,
-    ) -> Result<(), IndexerError> {
+        events: &[Sealed],
+    ) -> Result<PluginId, IndexerError> {
         let refuse = |rule: String| Err(IndexerError::Refused { snapshot: snapshot.get(), rule });
         let Some(id) = plugin_of(path) else { return refuse(format!("`{path}` is not the document of a plugin")) };
         let new = self.tree.document(&id, new).await?;
@@ -216,7 +241,13 @@ impl Signer {
                 None => self.check_release(snapshot, &id, version, listing).await?,
             }
         }
-        Ok(())
+        // What was checked so far says best what is wrong. This leaves nothing over: states, capabilities,
+        // dependencies and words are what the log makes of the document that was signed before.
+        let folded = events.iter().try_fold(old, |document, event| Document::apply(document, &id, event.event()))?;
+        if folded.as_ref() != Some(&new) {
+            return refuse(format!("the document of `{id}` is not what the events up to {snapshot} make of it"));
+        }
+        Ok(id)
     }
 
     /// A release is new: the ledger must have it, with these digests, in the event that the listing names.
