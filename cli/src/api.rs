@@ -54,7 +54,8 @@ impl Api {
     pub(crate) async fn upload(&self, upload: &Value, bytes: Bytes) -> Result<(), Failure> {
         let unreadable = || Failure::new("the registry gave no address for an upload");
         let url = upload.get("url").and_then(Value::as_str).ok_or_else(unreadable)?;
-        let url = if url.starts_with('/') { format!("{}{url}", self.base) } else { url.to_owned() };
+        // An API that does not know its own address gives one below its base.
+        let url = if url.starts_with('/') { format!("{}/api{url}", self.base) } else { url.to_owned() };
         let mut request = self.client.put(url);
         for (name, value) in upload.get("headers").and_then(Value::as_object).into_iter().flatten() {
             request = request.header(name, value.as_str().ok_or_else(unreadable)?);

@@ -52,15 +52,17 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
     done.map(|()| ExitCode::SUCCESS)
 }
 
-/// Diagnostics go to standard error; `RUST_LOG` decides where `-v` does not.
+/// Diagnostics go to standard error; `RUST_LOG` (as in `info,stoa_indexer=debug`) decides where it is set.
 fn log(verbose: u8) {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
     let level = match verbose {
         0 => "warn",
         1 => "info,stoa=debug,stoa_indexer=debug,stoa_api=debug,stoa_loader=debug",
         _ => "debug",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let asked = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = asked.or_else(|| level.parse().ok()).unwrap_or_default();
     let colors = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colors).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colors);
+    tracing_subscriber::registry().with(lines).with(filter).init();
 }

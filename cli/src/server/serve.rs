@@ -79,6 +79,9 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     drain(served, output).await?;
     // Whatever is committed and not yet visible becomes so at the next start.
     indexing.abort();
+    let _cancelled = indexing.await;
+    // The last connection to close writes the log of changes back: the ledger is one file afterwards.
+    drop(registry);
     output.note(format_args!("{DIM}stopped{DIM:#}"));
     Ok(())
 }

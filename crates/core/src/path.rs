@@ -9,7 +9,7 @@ use crate::{digest::Digest, id::PluginId};
 pub enum Cache {
     /// The name never gets other bytes: a year, `immutable`.
     Immutable,
-    /// A pointer: 60 s, and no stale copy afterwards.
+    /// The pointer: 60 s. How long a takedown takes to reach everyone.
     Pointer,
     /// A page or another projection that is rewritten: 60 s.
     Projection,
