@@ -3,7 +3,7 @@
 //! ```text
 //! trust/ROOT/N.root.json    the chain of roots after the pinned one, by which ROOT is named (16 digits)
 //! trust/ROOT/ROLE.json      the newest verified file of each role, byte for byte as it was served
-//! trust/ROOT/timestamp.tag  the entity tag that the timestamp came with
+//! trust/ROOT/timestamp.tag  the entity tag that the timestamp came with, behind the digest of that timestamp
 //! index/SHA256              documents
 //! artifacts/SHA256          components and other blobs
 //! aot/                      compiled code, kept by the runtime
