@@ -45,6 +45,11 @@ impl Api {
         self.send(request).await
     }
 
+    /// Deletes what lies at a path below `/api/v1/`.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.send(self.client.delete(format!("{}/api/v1/{path}", self.base))).await
+    }
+
     /// Puts bytes to an address that the API gave for them.
     pub(crate) async fn upload(&self, upload: &Value, bytes: Bytes) -> Result<(), Failure> {
         let unreadable = || Failure::new("the registry gave no address for an upload");

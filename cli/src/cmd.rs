@@ -1,5 +1,6 @@
 //! One module a command.
 
+pub(crate) mod admin;
 pub(crate) mod demo;
 pub(crate) mod fetch;
 pub(crate) mod info;

@@ -33,6 +33,8 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
     let done = match command {
         Command::Init(args) => cmd::init::run(&args, output).await,
         Command::Serve(args) => server::serve(&args, output).await,
+        Command::Namespace(args) => cmd::admin::namespace(&args.command, output).await,
+        Command::Key(args) => cmd::admin::key(&args.command, output).await,
         Command::Publish(args) => cmd::publish::run(&args, output).await,
         Command::Yank(args) => cmd::yank::run(&args, cmd::yank::Verb::Yank, output).await,
         Command::Unyank(args) => cmd::yank::run(&args, cmd::yank::Verb::Unyank, output).await,

@@ -107,7 +107,6 @@ impl Output {
 }
 
 /// A line on standard output. A reader that has seen enough (`stoa … | head`) is no failure.
-#[expect(clippy::print_stdout, reason = "the one place that writes results")]
 pub(crate) fn line(text: impl fmt::Display) {
     use std::io::Write as _;
     let _gone = writeln!(anstream::stdout(), "{text}");

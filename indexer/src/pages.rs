@@ -191,6 +191,7 @@ impl PagesProjection {
         for (path, bytes) in self.site.assets() {
             self.replace(&path, bytes).await?;
         }
+        self.replace(&PublicPath::WellKnown, self.site.well_known()).await?;
         self.replace(&PublicPath::NotFound, self.site.not_found()?.into_bytes()).await
     }
 

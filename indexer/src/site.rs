@@ -117,6 +117,15 @@ impl Site {
         hasher.finish()
     }
 
+    /// `.well-known/stoa.json`: where this registry's API is and which root it began with. A convenience for
+    /// tools that meet the registry for the first time; nothing in it is to be trusted without comparing.
+    pub fn well_known(&self) -> Vec<u8> {
+        let SiteConfig { name, url, api, root, .. } = &self.config;
+        let value = serde_json::json!({"format": 1, "name": name, "index": url, "api": api, "root-sha256": root});
+        // Strings and an integer always have a canonical form.
+        stoa_core::canonical::to_bytes(&value).unwrap_or_default()
+    }
+
     /// The style sheet, the script and the icon. Their names carry a digest of their bytes, so pages written
     /// by an older program need theirs as well: never delete an asset.
     pub fn assets(&self) -> Vec<(PublicPath, Vec<u8>)> {

@@ -78,7 +78,7 @@ pub enum RegistryError {
         file: String,
         /// The check that failed.
         #[source]
-        source: TrustError,
+        source: Box<TrustError>,
     },
     /// Signed bytes that are not what they should be.
     #[error("`{file}` is refused")]
@@ -87,7 +87,7 @@ pub enum RegistryError {
         file: String,
         /// What is wrong with it.
         #[source]
-        source: DocumentError,
+        source: Box<DocumentError>,
     },
     /// A file has other bytes than the signed index says.
     #[error("`{file}` is refused: {check}: it should be {expected}, and is {found}")]
@@ -134,7 +134,7 @@ pub enum RegistryError {
 }
 
 fn refuse(file: impl Into<String>) -> impl FnOnce(TrustError) -> RegistryError {
-    move |source| RegistryError::Untrusted { file: file.into(), source }
+    move |source| RegistryError::Untrusted { file: file.into(), source: Box::new(source) }
 }
 
 /// A registry, pinned and with a cache.
@@ -463,7 +463,7 @@ impl<'r> Snapshot<'r> {
                 bytes
             }
         };
-        let refuse = |source| RegistryError::Document { file: path.to_string(), source };
+        let refuse = |source| RegistryError::Document { file: path.to_string(), source: Box::new(source) };
         Document::read(id, &bytes).map(Some).map_err(refuse)
     }
 

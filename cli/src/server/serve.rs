@@ -97,6 +97,7 @@ fn router(registry: &Registry, url: &str, wake: Wake) -> Router {
 
 /// Follows the ledger: the first change at once, later ones batched.
 async fn follow(follower: Follower, wake: Wake) {
+    let mut pause = BATCH;
     loop {
         tokio::select! {
             () = wake.0.notified() => {}
@@ -104,7 +105,10 @@ async fn follow(follower: Follower, wake: Wake) {
         }
         let began = tokio::time::Instant::now();
         match follower.catch_up(SystemClock.now()).await {
-            Ok(seq) => tracing::debug!(seq, "the index is signed"),
+            Ok(seq) => {
+                pause = BATCH;
+                tracing::debug!(seq, "the index is signed");
+            }
             Err(
                 error @ (IndexerError::Diverged { .. } | IndexerError::Forked { .. } | IndexerError::Behind { .. }),
             ) => {
@@ -113,11 +117,13 @@ async fn follow(follower: Follower, wake: Wake) {
                 return;
             }
             Err(error) => {
-                tracing::error!(error = %chain(&error), "the index could not follow the ledger; trying again");
+                // A full disk does not get emptier by being asked every second.
+                pause = (pause * 2).min(SWEEP);
+                tracing::error!(error = %chain(&error), seconds = pause.as_secs(), "the index could not follow the ledger; trying again");
                 wake.ring();
             }
         }
-        tokio::time::sleep_until(began + BATCH).await;
+        tokio::time::sleep_until(began + pause).await;
     }
 }
 

@@ -169,7 +169,7 @@ pub struct Event {
     pub seq: u64,
     /// When: never earlier than the event before.
     pub time: Time,
-    /// [`Head::hash`] of the event before; [`Head::NONE`]'s for the first.
+    /// [`Head::hash`] of the event before; that of [`Head::none`] for the first.
     pub prev: Digest,
     /// Who.
     pub actor: ActorId,

@@ -294,7 +294,7 @@ impl Release {
         Ok(())
     }
 
-    /// The canonical bytes, which [`Release::digest`] names.
+    /// The canonical bytes, which [`Release::blob`] names.
     ///
     /// # Errors
     /// [`CanonicalError`], which no record that [`Release::read`] gave can meet.

@@ -15,6 +15,8 @@ pub(crate) struct Install {
     pub(crate) requirement: String,
     /// The shell line, one line, its option marked as one that must not break. `None` for what can not be run.
     pub(crate) run: Option<Html>,
+    /// Tells the command line which registry is meant, and what to trust. `None` without an address.
+    pub(crate) setup: Option<String>,
     /// The part of a host's `plugins.toml`.
     pub(crate) host: String,
     /// The same without the registry: for a host that has one.
@@ -41,7 +43,11 @@ impl Install {
         let dependency = format!("[dependencies]\n{entry}");
         let entry = format!("[plugins]\n{entry}");
         host.push_str(&entry);
-        Self { requirement, run, host, entry, dependency }
+        let setup = config.url.as_deref().zip(config.root).and_then(|(url, root)| {
+            let url = quoted(url)?;
+            Some(format!("export STOA_REGISTRY={url} STOA_ROOT_SHA256={root}"))
+        });
+        Self { requirement, setup, run, host, entry, dependency }
     }
 }
 

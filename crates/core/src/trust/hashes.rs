@@ -69,3 +69,38 @@ impl<'de> Deserialize<'de> for Hashes {
         Ok(Self { sha256, sha512 })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// FIPS 180-4, both of "abc".
+    const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    const SHA512: &str = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+                          2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
+
+    fn hashes(listed: serde_json::Value) -> Hashes {
+        Hashes::deserialize(listed).expect("hashes")
+    }
+
+    #[test]
+    fn every_hash_listed_has_to_fit() {
+        let other = "0".repeat(128);
+        assert_eq!(hashes(json!({"sha256": SHA256})).check(b"abc"), Ok(()));
+        assert_eq!(hashes(json!({"sha512": SHA512})).check(b"abc"), Ok(()));
+        assert_eq!(hashes(json!({"sha256": SHA256, "sha512": SHA512, "blake3": "?"})).check(b"abc"), Ok(()));
+        let check = hashes(json!({"sha256": SHA256, "sha512": other})).check(b"abc");
+        assert_eq!(check, Err((other, SHA512.to_owned())));
+        let check = hashes(json!({"sha256": SHA256})).check(b"");
+        assert_eq!(check, Err((SHA256.to_owned(), Digest::of(b"").to_string())));
+    }
+
+    #[test]
+    fn hashes_that_can_not_be_checked_are_none() {
+        let error = |listed| Hashes::deserialize(listed).map_err(|e: serde_json::Error| e.to_string());
+        let none = "no hash that can be checked: `md5`, not sha256 or sha512";
+        assert_eq!(error(json!({"md5": "00"})), Err(none.to_owned()));
+        assert_eq!(error(json!({"sha512": "00"})), Err("`sha512` is not 128 hexadecimal digits".to_owned()));
+    }
+}

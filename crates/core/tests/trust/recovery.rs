@@ -1,10 +1,10 @@
 //! Keys change: sleeping clients, fast-forward attacks, floors.
 
-use stoa_core::trust::{CacheWrite, CachedTrust, Outcome, TrustError, Updater};
+use stoa_core::trust::{Bins, BitLength, CacheWrite, CachedTrust, Outcome, TrustError, Updater, writer};
 
 use crate::{
     client::Client,
-    repo::{MARKDOWN, Repo, now},
+    repo::{MARKDOWN, Repo, now, sign, signers, terms},
 };
 
 #[test]
@@ -141,11 +141,46 @@ fn a_cache_signed_by_other_keys_sets_no_floor() {
     other.seeds.timestamp = 16;
     other.versions.insert("timestamp".into(), 900);
     other.put_timestamp();
+    other.seeds.online = 15;
+    other.seq = 900;
+    other.put_pointers();
+    for role in ["timestamp", "snapshot"] {
+        let mut client = Client::new(&repo);
+        let foreign = other.file(role).to_vec();
+        client.cache = CachedTrust { roles: [(role.to_owned(), foreign)].into(), ..CachedTrust::default() };
+        let outcome = client.refresh(&repo).expect("a good repository").0;
+        assert_eq!(outcome, Outcome::Fresh { head: Some(repo.head()) }, "{role}");
+    }
+}
+
+#[test]
+fn a_held_index_is_verified_again_when_targets_names_another_key() {
+    let mut repo = Repo::with_markdown();
     let mut client = Client::new(&repo);
-    let foreign = other.file("timestamp").to_vec();
-    client.cache = CachedTrust { roles: [("timestamp".to_owned(), foreign)].into(), ..CachedTrust::default() };
-    let outcome = client.refresh(&repo).expect("a good repository").0;
-    assert_eq!(outcome, Outcome::Fresh { head: Some(repo.head()) });
+    let (_, mut updater) = client.refresh(&repo).expect("a good repository");
+    client.find(&repo, &mut updater, MARKDOWN).expect("found");
+    let (catalog, index) = (signers(&[5], 1), signers(&[15], 1));
+    repo.put("targets", 6, sign(writer::targets(terms(6, 365), &catalog, &index), &[4]));
+    repo.seq += 1;
+    repo.put_pointers();
+    updater.begin(now());
+    client.run(&repo, &mut updater).expect("a good repository");
+    let error = TrustError::Threshold { role: "index".into(), by: "targets".into(), valid: 0, needed: 1 };
+    assert_eq!(client.find(&repo, &mut updater, MARKDOWN), Err(error));
+}
+
+#[test]
+fn held_targets_are_verified_again_when_a_root_names_another_key() {
+    let mut repo = Repo::with_markdown();
+    let mut client = Client::new(&repo);
+    let (_, mut updater) = client.refresh(&repo).expect("a good repository");
+    client.find(&repo, &mut updater, MARKDOWN).expect("found");
+    repo.seeds.targets = 14;
+    repo.put_root(2, &[1, 2]);
+    updater.begin(now());
+    assert_eq!(client.run(&repo, &mut updater), Ok(Outcome::Unchanged));
+    let error = TrustError::Threshold { role: "targets".into(), by: "root 2".into(), valid: 0, needed: 1 };
+    assert_eq!(client.find(&repo, &mut updater, MARKDOWN), Err(error));
 }
 
 #[test]
@@ -153,7 +188,7 @@ fn a_resized_index_finds_what_the_old_one_had() {
     let mut repo = Repo::with_markdown();
     let mut client = Client::up_to_date(&repo);
     // Another prefix, because the names of the old bins stay listed.
-    repo.bins = stoa_core::trust::Bins::new("bins-b", stoa_core::trust::BitLength::new(6).expect("6 bits"));
+    repo.bins = Bins::new("bins-b", BitLength::new(6).expect("6 bits"));
     repo.seq += 1;
     repo.bump("index");
     let seq = repo.seq;
@@ -162,4 +197,30 @@ fn a_resized_index_finds_what_the_old_one_had() {
     assert!(client.refresh_and_find(&repo, MARKDOWN).expect("a good repository").is_some());
     let bin = format!("3.{}.json", repo.bins.name_of(MARKDOWN));
     assert_eq!(client.log, ["2.root.json?", "timestamp.json", "3.snapshot.json", "6.index.json", &bin]);
+}
+
+#[test]
+fn a_snapshot_that_was_listed_but_never_served_sets_a_floor() {
+    let mut repo = Repo::with_markdown();
+    let mut client = Client::up_to_date(&repo);
+    let mut broken = repo.clone();
+    broken.publish(MARKDOWN, b"markdown 2");
+    broken.files.remove("3.snapshot.json");
+    client.refresh(&broken).expect_err("no snapshot");
+    repo.versions.insert("timestamp".into(), 50);
+    repo.put_timestamp();
+    let error = TrustError::Rollback { role: "snapshot".into(), by: "timestamp 51".into(), trusted: 3, found: 2 };
+    assert_eq!(client.refresh(&repo).err(), Some(error));
+}
+
+#[test]
+fn a_cached_snapshot_sets_a_floor_also_where_the_timestamp_was_lost() {
+    let mut repo = Repo::with_markdown();
+    let mut old = repo.clone();
+    repo.publish(MARKDOWN, b"markdown 2");
+    let mut client = Client::up_to_date(&repo);
+    client.cache.roles.remove("timestamp");
+    old.put_timestamp();
+    let error = TrustError::Rollback { role: "snapshot".into(), by: "timestamp 3".into(), trusted: 3, found: 2 };
+    assert_eq!(client.refresh(&old).err(), Some(error));
 }

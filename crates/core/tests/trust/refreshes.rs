@@ -2,7 +2,7 @@
 
 use stoa_core::{
     time::DAY,
-    trust::{CacheWrite, Outcome, Staleness, Step, Updater},
+    trust::{CacheWrite, Outcome, Staleness, Step, TrustError, Updater},
 };
 
 use crate::{
@@ -115,4 +115,80 @@ fn one_updater_refreshes_many_times() {
     assert_eq!(client.run(&repo, &mut updater), Ok(Outcome::Fresh { head: Some(repo.head()) }));
     client.find(&repo, &mut updater, MARKDOWN).expect("found").expect("found");
     assert_eq!(client.log, ["2.root.json?", "timestamp.json", "3.snapshot.json"]);
+}
+
+#[test]
+fn a_new_version_replaces_the_one_that_an_updater_holds() {
+    let mut repo = Repo::with_markdown();
+    let mut client = Client::new(&repo);
+    let (_, mut updater) = client.refresh(&repo).expect("a good repository");
+    client.find(&repo, &mut updater, MARKDOWN).expect("found");
+    repo.publish(MARKDOWN, b"markdown 2");
+    updater.begin(now());
+    client.run(&repo, &mut updater).expect("a good repository");
+    let found = client.find(&repo, &mut updater, MARKDOWN).expect("found").expect("found");
+    assert_eq!(found.hashes.check(b"markdown 2"), Ok(()));
+}
+
+#[test]
+fn a_snapshot_of_the_same_version_and_other_bytes_is_fetched() {
+    let mut repo = Repo::with_markdown();
+    let mut client = Client::up_to_date(&repo);
+    repo.edit("snapshot", |signed| signed["x"] = serde_json::json!("other"));
+    let (outcome, _) = client.refresh(&repo).expect("a good repository");
+    assert_eq!(outcome, Outcome::Fresh { head: Some(repo.head()) });
+    assert_eq!(client.cache.roles["snapshot"], repo.file("snapshot"));
+}
+
+#[test]
+fn a_snapshot_that_has_expired_in_the_cache_is_not_used() {
+    let mut repo = Repo::with_markdown();
+    let tomorrow = now().plus(DAY);
+    repo.edit("snapshot", |signed| signed["expires"] = serde_json::json!(tomorrow));
+    let mut client = Client::up_to_date(&repo);
+    client.now = now().plus(2 * DAY);
+    let (role, now) = ("snapshot".to_owned(), client.now);
+    let error = TrustError::Expired { role, version: 2, expires: tomorrow, now };
+    assert_eq!(client.refresh(&repo).err(), Some(error));
+}
+
+#[test]
+fn a_role_that_expires_between_two_refreshes_is_not_used() {
+    let mut repo = Repo::with_markdown();
+    repo.bump("index");
+    repo.put_pointers();
+    let tomorrow = now().plus(DAY);
+    repo.edit("index", |signed| signed["expires"] = serde_json::json!(tomorrow));
+    let mut client = Client::new(&repo);
+    let (_, mut updater) = client.refresh(&repo).expect("a good repository");
+    client.find(&repo, &mut updater, MARKDOWN).expect("found");
+    let later = now().plus(2 * DAY);
+    updater.begin(later);
+    client.run(&repo, &mut updater).expect("a good repository");
+    let error = TrustError::Expired { role: "index".into(), version: 6, expires: tomorrow, now: later };
+    assert_eq!(client.find(&repo, &mut updater, MARKDOWN), Err(error));
+}
+
+#[test]
+fn an_older_timestamp_is_no_news_where_the_held_one_has_expired() {
+    let mut repo = Repo::with_markdown();
+    let edge = repo.file("timestamp").to_vec();
+    repo.put_timestamp();
+    let mut client = Client::up_to_date(&repo);
+    repo.files.insert("timestamp.json".into(), edge);
+    client.now = now().plus(8 * DAY);
+    let (outcome, _) = client.refresh(&repo).expect("stale is no error");
+    assert_eq!(outcome, Outcome::Stale { since: now().plus(7 * DAY) });
+}
+
+#[test]
+fn a_refresh_that_failed_answers_no_lookup() {
+    let mut repo = Repo::with_markdown();
+    let mut client = Client::new(&repo);
+    let (_, mut updater) = client.refresh(&repo).expect("a good repository");
+    client.find(&repo, &mut updater, MARKDOWN).expect("found");
+    repo.files.remove("timestamp.json");
+    updater.begin(now());
+    client.run(&repo, &mut updater).expect_err("no timestamp");
+    assert_eq!(client.find(&repo, &mut updater, MARKDOWN), Err(TrustError::NotRefreshed));
 }

@@ -43,6 +43,18 @@ pub(super) fn malformed() -> Vec<Flaw> {
             |r| TrustError::TooLarge { role: bin(r), found: 5_000_001, max: 5_000_000 },
         ),
         flaw(
+            "bin-beyond-its-listed-length",
+            |r| {
+                let (file, length) = (format!("{}.json", bin(r)), r.file(&bin(r)).len());
+                r.edit("snapshot", |signed| signed["meta"][file]["length"] = json!(length));
+                serve(r, &bin(r), [r.file(&bin(r)), b" "].concat());
+            },
+            |r| {
+                let found = r.file(&bin(r)).len() as u64;
+                TrustError::TooLarge { role: bin(r), found, max: found - 1 }
+            },
+        ),
+        flaw(
             "deeply-nested",
             |r| drop(r.files.insert("2.root.json".into(), vec![b'['; 512_000])),
             |_| TrustError::TooDeep { role: "root".into() },
