@@ -95,7 +95,10 @@ fn check_key(key: &str) -> Result<(), Failure> {
 /// A key is never sent in the clear over a network.
 fn require_safe(url: &str) -> Result<(), Failure> {
     let Some(rest) = url.strip_prefix("http://") else { return Ok(()) };
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if host.contains('@') || host.contains('\\') {
+        return Err(Failure::new(format!("`{url}` has more than a host and a port before its path")));
+    }
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
@@ -132,6 +135,8 @@ mod tests {
         for url in ["http://127.0.0.1:80/x", "http://localhost:8080", "http://[::1]:80", "https://example"] {
             assert_eq!(require_safe(url).map_err(|f| f.message), Ok(()), "{url}");
         }
+        let disguised = require_safe("http://localhost:80@evil.example/").expect_err("a user, not a host");
+        assert!(disguised.message.ends_with("before its path"), "{}", disguised.message);
         for url in ["http://example", "http://127.0.0.1.example:80", "http://10.0.0.1/"] {
             let failure = require_safe(url).expect_err(url);
             assert!(failure.message.ends_with("unencrypted"), "{}", failure.message);

@@ -63,6 +63,24 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// `text` without anything that a terminal acts on: plugins and registries write parts of it.
+///
+/// Control characters but the line feed, and characters that reorder or hide others, are shown as escapes.
+pub(crate) fn harmless(text: &str) -> String {
+    let acts = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match acts(c) {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
 /// Whether people or programs read the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
@@ -91,9 +109,9 @@ impl Output {
         match self {
             Self::Text => {
                 let code = failure.code.as_deref().map(|code| format!("[{code}]")).unwrap_or_default();
-                anstream::eprintln!("{BAD}error{code}{BAD:#}: {}", failure.message);
+                anstream::eprintln!("{BAD}error{code}{BAD:#}: {}", harmless(&failure.message));
                 if let Some(hint) = &failure.hint {
-                    anstream::eprintln!("{WARN}hint{WARN:#}: {hint}");
+                    anstream::eprintln!("{WARN}hint{WARN:#}: {}", harmless(hint));
                 }
             }
             Self::Json => {
@@ -123,6 +141,12 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("`x` could not be written")]
     struct Outer(#[source] Inner);
+
+    #[test]
+    fn what_a_terminal_acts_on_is_shown_and_not_done() {
+        let text = "a\nb \u{1b}]0;owned\u{7}\u{1b}[2K\r \u{202e}c\u{9b}m é";
+        assert_eq!(harmless(text), "a\nb \\u{1b}]0;owned\\u{7}\\u{1b}[2K\\r \\u{202e}c\\u{9b}m é");
+    }
 
     #[test]
     fn the_chain_of_causes_is_one_line() {

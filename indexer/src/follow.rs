@@ -58,7 +58,7 @@ impl Follower {
         }
     }
 
-    /// Brings index, pointer and pages to the ledger's head. Gives the last event that is signed.
+    /// Brings index and pointer to the ledger's head. Gives the last event that is signed.
     ///
     /// # Errors
     /// [`IndexerError`]; what was published before stays, and the next call goes on from there.
@@ -70,23 +70,22 @@ impl Follower {
             }
         }
         self.signer.refresh(now).await?;
-        match self.source.signed().await? {
-            Some(head) => {
-                self.write_pages(&head).await?;
-                Ok(head.seq)
-            }
-            None => Ok(0),
-        }
+        Ok(self.source.signed().await?.map_or(0, |head| head.seq))
     }
 
-    /// Writes the pages that changed since they were last listed, also where an earlier run was cut off.
-    async fn write_pages(&self, head: &Head) -> Result<(), IndexerError> {
+    /// Brings the pages to the signed head: those that changed since they were last listed, also where an
+    /// earlier run was cut off. Nothing waits for it, and it moves no pointer.
+    ///
+    /// # Errors
+    /// [`IndexerError`]; the pages stay as they are listed.
+    pub async fn update_pages(&self) -> Result<(), IndexerError> {
+        let Some(head) = self.source.signed().await? else { return Ok(()) };
         let mut covered = self.pages.seq().await?;
         loop {
             let events = self.source.ledger.events(covered, EVENTS_PER_LOOK).await?;
             let events: Vec<_> = events.into_iter().filter(|event| event.event().seq <= head.seq).collect();
             let documents = self.source.documents(&events).await?;
-            let reached = events.last().map_or(*head, |event| event.head());
+            let reached = events.last().map_or(head, |event| event.head());
             self.pages.update(&reached, &documents).await?;
             covered = reached.seq;
             if covered >= head.seq {

@@ -179,8 +179,17 @@ impl PagesProjection {
     }
 
     async fn load(&self) -> Result<(Pages, Precondition), IndexerError> {
-        let Some(blob) = self.blobs.get(&BlobKey::Public(PublicPath::Pages), MAX_LIST_BYTES).await? else {
-            return Ok((Pages::default(), Precondition::Absent));
+        let key = BlobKey::Public(PublicPath::Pages);
+        let blob = match self.blobs.get(&key, MAX_LIST_BYTES).await {
+            Ok(Some(blob)) => blob,
+            Ok(None) => return Ok((Pages::default(), Precondition::Absent)),
+            // A list that nobody would read is replaced as well.
+            Err(BlobError::TooLarge { .. }) => {
+                let meta = self.blobs.head(&key).await?;
+                let found = meta.map_or(Precondition::Absent, |meta| Precondition::Tag(meta.tag));
+                return Ok((Pages::default(), found));
+            }
+            Err(error) => return Err(error.into()),
         };
         // A list that can not be read is a list from another time: everything is written anew.
         let pages: Pages = serde_json::from_slice(&blob.bytes).unwrap_or_default();

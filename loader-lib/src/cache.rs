@@ -3,8 +3,9 @@
 //! ```text
 //! trust/ROOT/N.root.json    the chain of roots after the pinned one, by which ROOT is named (16 digits)
 //! trust/ROOT/ROLE.json      the newest verified file of each role, byte for byte as it was served
-//! trust/ROOT/timestamp.tag  the entity tag that the timestamp came with
+//! trust/ROOT/timestamp.tag  the entity tag that the timestamp came with, behind the digest of that timestamp
 //! trust/ROOT/checked-at     when the registry was asked last
+//! trust/first-use-ADDRESS   the root that an address showed when it was trusted on first use
 //! index/SHA256              documents
 //! artifacts/SHA256          components and other blobs
 //! aot/                      compiled code, kept by the runtime
@@ -115,6 +116,21 @@ impl Cache {
             Kind::Document => self.path.join("index").join(digest.to_string()),
             Kind::Artifact => self.artifact_path(digest),
         }
+    }
+
+    /// The root that `address` showed when it was first used.
+    pub(crate) fn first_use(&self, address: &str) -> Option<Digest> {
+        let text = fs::read_to_string(self.first_use_path(address)).ok()?;
+        text.trim().parse().ok()
+    }
+
+    /// Remembers the root that `address` showed.
+    pub(crate) fn remember_first_use(&self, address: &str, root: Digest) -> Result<(), CacheError> {
+        self.replace(&self.first_use_path(address), root.to_string().as_bytes())
+    }
+
+    fn first_use_path(&self, address: &str) -> PathBuf {
+        self.path.join("trust").join(format!("first-use-{}", Digest::of(address.as_bytes()).short(16)))
     }
 
     /// The folder of what is trusted from the registry with this first root.

@@ -27,6 +27,8 @@ use crate::{
 const PARALLEL: usize = 8;
 /// A timestamp younger than this is not asked for again under [`Refresh::IfStale`]: its TTL at the edge.
 const FRESH_SECONDS: i64 = 60;
+/// The file with the entity tag of the kept pointer.
+const TAG: &str = "timestamp.tag";
 
 /// What is trusted without proof: the registry's first root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -274,11 +276,17 @@ impl Registry {
                     return Ok(outcome);
                 }
                 Step::Fetch { file, max_bytes, .. } => {
-                    let bytes = self.trust_file(&file, max_bytes).await?;
+                    let (bytes, tag) = match file.path() {
+                        Some(PublicPath::Timestamp) => self.pointer(max_bytes).await?,
+                        _ => (self.trust_file(&file, max_bytes).await?, None),
+                    };
                     let received = updater.receive(bytes.as_deref());
                     // Also after a refusal: a newer root or timestamp may have been accepted before it.
                     self.keep(updater)?;
                     received.map_err(refuse(format!("trust/{file}")))?;
+                    if let Some(tag) = tag {
+                        self.trust.write(TAG, tag.as_bytes())?;
+                    }
                 }
             }
         }
@@ -300,25 +308,33 @@ impl Registry {
         let Some(path) = file.path() else {
             return Err(RegistryError::Missing { file: file.to_string() });
         };
-        if path != PublicPath::Timestamp {
-            return match self.transport.get(&path, max_bytes, None).await? {
-                Answer::Found { bytes, .. } => Ok(Some(bytes.to_vec())),
-                Answer::NotModified | Answer::Absent => Ok(None),
-            };
+        match self.transport.get(&path, max_bytes, None).await? {
+            Answer::Found { bytes, .. } => Ok(Some(bytes.to_vec())),
+            Answer::NotModified | Answer::Absent => Ok(None),
         }
+    }
+
+    /// The pointer, and what to keep of its tag once the pointer is accepted.
+    async fn pointer(&self, max_bytes: u64) -> Result<(Option<Vec<u8>>, Option<String>), RegistryError> {
         let kept = self.trust.read("timestamp.json");
-        let tag = self.trust.read("timestamp.tag").and_then(|tag| String::from_utf8(tag).ok());
-        let known = kept.as_ref().and(tag.as_deref());
-        match self.transport.get(&path, max_bytes, known).await? {
-            Answer::NotModified => Ok(kept),
-            Answer::Absent => Ok(None),
+        let known = kept.as_deref().and_then(|kept| self.tag_of(kept));
+        match self.transport.get(&PublicPath::Timestamp, max_bytes, known.as_deref()).await? {
+            Answer::NotModified => Ok((kept, None)),
+            Answer::Absent => Ok((None, None)),
             Answer::Found { bytes, tag } => {
-                // Kept before the bytes are verified: it is only ever shown together with verified ones, and
-                // a tag that belongs to refused bytes costs one request.
-                self.trust.write("timestamp.tag", tag.unwrap_or_default().as_bytes())?;
-                Ok(Some(bytes.to_vec()))
+                let tag = tag.map(|tag| format!("{} {tag}", Digest::of(&bytes)));
+                Ok((Some(bytes.to_vec()), tag))
             }
         }
+    }
+
+    /// The tag that came with the pointer `kept`. A tag is kept together with the digest of the bytes that it
+    /// came with: shown for other bytes (of another process with this cache, or of a mirror that forged the
+    /// bytes and not the header) it would be answered with "not modified", and an old pointer would stay.
+    fn tag_of(&self, kept: &[u8]) -> Option<String> {
+        let tag = String::from_utf8(self.trust.read(TAG)?).ok()?;
+        let (digest, tag) = tag.split_once(' ')?;
+        (digest == Digest::of(kept).to_string()).then(|| tag.to_owned())
     }
 
     /// The bytes that `blob` names, from the cache or the registry. Returns where they lie, verified.
@@ -376,7 +392,8 @@ async fn first_root(
     let pinned = match root {
         TrustRoot::Bytes(bytes) => return Ok(bytes.clone()),
         TrustRoot::Sha256(digest) => Some(*digest),
-        TrustRoot::OnFirstUse => None,
+        // Remembered: it is the first use once.
+        TrustRoot::OnFirstUse => cache.first_use(address),
     };
     if let Some(bytes) = pinned.and_then(|digest| cache.content(Kind::Artifact, digest)) {
         return Ok(bytes);
@@ -392,6 +409,9 @@ async fn first_root(
         return Err(RegistryError::OtherRoot { address: address.to_owned(), found, pinned });
     }
     cache.keep(Kind::Artifact, found, &bytes)?;
+    if *root == TrustRoot::OnFirstUse {
+        cache.remember_first_use(address, found)?;
+    }
     Ok(bytes)
 }
 

@@ -3,13 +3,16 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use stoa_core::document::{Document, Listing, State};
+use stoa_core::{
+    document::{Document, Listing, State},
+    release::Provider,
+};
 
 use crate::{
     args::Info,
     host,
     progress::Spinner,
-    report::{DIM, Failure, NAME, Output, WARN},
+    report::{DIM, Failure, NAME, Output, WARN, harmless},
 };
 
 /// How many versions are shown to people; programs get all.
@@ -34,10 +37,13 @@ fn text(document: &Document, seq: u64) -> String {
     let about = &document.about;
     let mut text = format!(
         "{NAME}{}{NAME:#} {}  {DIM}{}{DIM:#}\n{}\n",
-        document.id, about.version, about.license, about.description
+        document.id,
+        about.version,
+        harmless(&about.license),
+        harmless(&about.description)
     );
     if let Some(repository) = &about.repository {
-        let _infallible = writeln!(text, "{DIM}{repository}{DIM:#}");
+        let _infallible = writeln!(text, "{DIM}{}{DIM:#}", harmless(repository));
     }
     if let Some((_, newest)) = document.newest() {
         for export in &newest.exports {
@@ -47,7 +53,7 @@ fn text(document: &Document, seq: u64) -> String {
             let _infallible = writeln!(text, "  calls   {id} {}", dependency.version);
         }
         for import in &newest.imports {
-            let _infallible = writeln!(text, "  imports {} {DIM}from {:?}{DIM:#}", import.name, import.from);
+            let _infallible = writeln!(text, "  imports {} {DIM}from {}{DIM:#}", import.name, provider(import.from));
         }
     }
     let _infallible = writeln!(text);
@@ -67,9 +73,18 @@ fn text(document: &Document, seq: u64) -> String {
     text
 }
 
+fn provider(from: Provider) -> &'static str {
+    match from {
+        Provider::Dependency => "a dependency",
+        Provider::Host => "the host",
+        Provider::Convention => "every host",
+        Provider::Wasi => "WASI, as policy grants",
+    }
+}
+
 fn state(listing: &Listing) -> String {
     match &listing.state {
-        State::Yanked { reason, .. } => format!("{WARN}yanked{WARN:#}: {reason}"),
+        State::Yanked { reason, .. } => format!("{WARN}yanked{WARN:#}: {}", harmless(reason)),
         _ => format!("{DIM}{}{DIM:#}", listing.artifact.digest.short(16)),
     }
 }

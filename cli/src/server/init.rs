@@ -47,7 +47,9 @@ pub(crate) async fn init(dir: &Path, name: &str, now: Time) -> Result<Initialize
     let registry = Registry::open(&layout).await?;
     install(&registry, &files, now).await?;
     let admin_key = stoa_api::bootstrap_admin_key(&*registry.ledger, now).await?.reveal().to_string();
-    registry.follower(name, online, &root, None).catch_up(now).await?;
+    let follower = registry.follower(name, online, &root, None);
+    follower.catch_up(now).await?;
+    follower.update_pages().await?;
     write_file(&layout.root(), &root)?;
     layout.write_settings(name)?;
     Ok(Initialized {

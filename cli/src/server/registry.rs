@@ -91,11 +91,16 @@ impl Layout {
     }
 }
 
-/// Writes a new file through to the disk.
+/// Writes a file through to the disk: it is there whole or not at all.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || {
-        std::fs::write(path, bytes)?;
-        std::fs::File::open(path)?.sync_all()
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        std::fs::File::open(folder)?.sync_all()
     };
     write().map_err(|e: std::io::Error| Failure::new(format!("`{}` can not be written: {e}", path.display())))
 }

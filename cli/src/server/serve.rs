@@ -7,12 +7,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use axum::{Router, routing::any_service};
+use axum::{Router, extract::Request};
 use stoa_api::{ApiConfig, App, Bell, Clock};
 use stoa_core::time::Time;
 use stoa_indexer::{Follower, IndexerError};
 use stoa_store::exclusive::Exclusive;
 use tokio::{net::TcpListener, sync::Notify};
+use tower::ServiceExt as _;
 use tower_http::compression::{
     CompressionLayer, Predicate as _,
     predicate::{NotForContentType, SizeAbove},
@@ -70,16 +71,20 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     let address = listener.local_addr()?;
     let url = args.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let follower = registry.follower(&settings.name, OnlineKeys::load(&args.dir)?, &root, Some(&url));
-    follower.catch_up(SystemClock.now()).await?;
     let wake = Wake::default();
+    // Also where the index can not follow: what is signed already is there to be read.
+    wake.ring();
     let app = router(&registry, &url, wake.clone());
-    let indexing = tokio::spawn(follow(follower, wake));
+    let pages = Wake::default();
+    let projecting = tokio::spawn(project(follower.clone(), pages.clone()));
+    let indexing = tokio::spawn(follow(follower, wake, pages));
     announce(args, &settings.name, address, &url, output)?;
     let served = axum::serve(listener, app).with_graceful_shutdown(signal()).into_future();
     drain(served, output).await?;
     // Whatever is committed and not yet visible becomes so at the next start.
     indexing.abort();
-    let _cancelled = indexing.await;
+    projecting.abort();
+    let _cancelled = tokio::join!(indexing, projecting);
     // The last connection to close writes the log of changes back: the ledger is one file afterwards.
     drop(registry);
     output.note(format_args!("{DIM}stopped{DIM:#}"));
@@ -95,11 +100,18 @@ fn router(registry: &Registry, url: &str, wake: Wake) -> Router {
         .fallback(files::serve)
         .with_state(registry.blobs.clone())
         .layer(CompressionLayer::new().compress_when(worth));
-    Router::new().route("/api/{*rest}", any_service(stoa_api::router(app))).fallback_service(files)
+    let api = stoa_api::router(app);
+    // By prefix and not by a route: a route's captures would reach the API's own, which count theirs.
+    let by_prefix = tower::service_fn(move |request: Request| {
+        let below_api = request.uri().path() == "/api" || request.uri().path().starts_with("/api/");
+        let router = if below_api { api.clone() } else { files.clone() };
+        router.oneshot(request)
+    });
+    Router::new().fallback_service(by_prefix)
 }
 
 /// Follows the ledger: the first change at once, later ones batched.
-async fn follow(follower: Follower, wake: Wake) {
+async fn follow(follower: Follower, wake: Wake, pages: Wake) {
     let mut pause = BATCH;
     loop {
         tokio::select! {
@@ -110,6 +122,7 @@ async fn follow(follower: Follower, wake: Wake) {
         match follower.catch_up(SystemClock.now()).await {
             Ok(seq) => {
                 pause = BATCH;
+                pages.ring();
                 tracing::debug!(seq, "the index is signed");
             }
             Err(
@@ -130,12 +143,19 @@ async fn follow(follower: Follower, wake: Wake) {
     }
 }
 
+/// Writes pages after the index, in a task of its own: however many there are, the pointer does not wait.
+async fn project(follower: Follower, wake: Wake) {
+    loop {
+        wake.0.notified().await;
+        if let Err(error) = follower.update_pages().await {
+            tracing::error!(error = %chain(&error), "the pages could not be written; the next change tries again");
+        }
+    }
+}
+
 fn announce(args: &Serve, name: &str, address: SocketAddr, url: &str, output: Output) -> Result<(), Failure> {
     if let Some(file) = &args.ready_file {
-        // Renamed into place: a reader that waits for it never sees half an address.
-        let half = file.with_extension("part");
-        write_file(&half, format!("http://{address}\n").as_bytes())?;
-        std::fs::rename(&half, file).map_err(|e| Failure::new(format!("`{}`: {e}", file.display())))?;
+        write_file(file, format!("http://{address}\n").as_bytes())?;
     }
     let text = format!(
         "{GOOD}{name}{GOOD:#} is open at {NAME}{url}{NAME:#}\n{DIM}marketplace and index {url}/\nAPI {url}/api/v1/\n\
