@@ -24,10 +24,10 @@ async fn a_publish_writes_its_artifacts_and_at_most_8_objects_lists_nothing_and_
     let mut world =
         World::with([namespace("demo"), released(&[("demo:alpha", "1.0.0"), ("demo:beta", "1.0.0")])]).await;
     let blobs = world.tree().await;
-    world.follower(&blobs).catch_up(world.now()).await.expect("an index");
+    world.follow(&blobs).await.expect("an index");
     world.commit(released(&[("demo:alpha", "1.1.0")])).await;
     world.upload(&blobs).await;
-    world.follower(&blobs).catch_up(world.now()).await.expect("an index");
+    world.follow(&blobs).await.expect("an index");
 
     let written: Vec<_> = writes(&blobs).into_iter().filter(|(_, path)| is_index(path)).collect();
     let copies = written.iter().filter(|(call, _)| *call == Call::Copy).count();
@@ -44,9 +44,9 @@ async fn a_publish_writes_its_artifacts_and_at_most_8_objects_lists_nothing_and_
 async fn a_look_at_an_unchanged_log_writes_nothing() {
     let world = World::with([namespace("demo"), released(&[("demo:alpha", "1.0.0")])]).await;
     let blobs = world.tree().await;
-    world.follower(&blobs).catch_up(world.now()).await.expect("an index");
+    world.follow(&blobs).await.expect("an index");
     blobs.hooks().forget();
-    assert_eq!(world.follower(&blobs).catch_up(world.now()).await.expect("a look"), 3);
+    assert_eq!(world.follow(&blobs).await.expect("a look"), 3);
     assert_eq!(writes(&blobs), vec![]);
     assert_eq!(blobs.hooks().count(Call::List), 0);
 }

@@ -30,7 +30,7 @@ impl Shown {
             None => self.world.genesis().await,
         };
         self.world.upload(&self.blobs).await;
-        self.world.follower(&self.blobs).catch_up(self.world.now()).await.expect("an index");
+        self.world.follow(&self.blobs).await.expect("an index");
         let mut after = files(&self.blobs, Area::Public).await;
         after.extend(files(&self.blobs, Area::Events).await);
         let gone: Vec<_> = self.before.keys().filter(|path| !after.contains_key(*path)).collect();

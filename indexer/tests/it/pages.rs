@@ -17,7 +17,7 @@ async fn page(blobs: &MemoryBlobs, path: PublicPath) -> String {
 async fn pages_that_lag_are_mended_by_the_next_run() {
     let mut world = World::with([namespace("demo"), released(&[("demo:alpha", "1.0.0")])]).await;
     let blobs = world.tree().await;
-    world.follower(&blobs).catch_up(world.now()).await.expect("an index");
+    world.follow(&blobs).await.expect("an index");
     let steps =
         [released(&[("demo:alpha", "1.1.0")]), yanked("demo:alpha", "1.1.0"), released(&[("demo:beta", "0.1.0")])];
     for fact in steps {
@@ -25,16 +25,16 @@ async fn pages_that_lag_are_mended_by_the_next_run() {
         world.upload(&blobs).await;
         // The list of pages can not be read: the index goes on without its pages.
         blobs.hooks().fail(Call::Get, "public/pages.json");
-        world.follower(&blobs).catch_up(world.now()).await.expect_err("no list of pages");
+        world.follow(&blobs).await.expect_err("no list of pages");
     }
     assert_eq!(world.read_as_client(&blobs).await, 6, "the index does not wait for pages");
     assert!(!page(&blobs, PublicPath::Plugin(id("demo:alpha"))).await.contains("1.1.0"), "the page lags");
 
-    world.follower(&blobs).catch_up(world.now()).await.expect("pages");
+    world.follow(&blobs).await.expect("pages");
     assert!(page(&blobs, PublicPath::Plugin(id("demo:alpha"))).await.contains("1.1.0"));
     assert!(page(&blobs, PublicPath::Front).await.contains("/plugins/demo/beta/"));
     let at_once = world.tree().await;
-    world.follower(&at_once).catch_up(world.now()).await.expect("pages");
+    world.follow(&at_once).await.expect("pages");
     let shown = |files: crate::world::Files| files.into_iter().filter(|(path, _)| path.ends_with(".html"));
     let (mended, fresh) = (files(&blobs, Area::Public).await, files(&at_once, Area::Public).await);
     assert_eq!(shown(mended).collect::<Vec<_>>(), shown(fresh).collect::<Vec<_>>());
@@ -46,7 +46,7 @@ async fn a_list_of_pages_that_can_not_be_read_is_written_anew() {
     let blobs = world.tree().await;
     let key = BlobKey::Public(PublicPath::Pages);
     crate::world::put(&blobs, &key, b"not a list").await;
-    world.follower(&blobs).catch_up(world.now()).await.expect("pages");
+    world.follow(&blobs).await.expect("pages");
     assert!(page(&blobs, PublicPath::Front).await.contains("/plugins/demo/alpha/"));
     let list: serde_json::Value = serde_json::from_str(&page(&blobs, PublicPath::Pages).await).expect("JSON");
     assert_eq!(list["seq"], 3);
@@ -58,7 +58,7 @@ async fn a_hostile_description_is_text_on_the_page() {
     release.description = "<script>alert(1)</script>".into();
     let world = World::with([namespace("demo"), stoa_core::event::Fact::Released { releases: vec![release] }]).await;
     let blobs = world.tree().await;
-    world.follower(&blobs).catch_up(world.now()).await.expect("pages");
+    world.follow(&blobs).await.expect("pages");
     for path in [PublicPath::Front, PublicPath::Plugin(id("demo:alpha"))] {
         let page = page(&blobs, path).await;
         assert!(page.contains("&lt;script&gt;alert(1)"), "{page}");

@@ -137,6 +137,14 @@ impl World {
         Follower::new(self.ledger.clone(), Arc::new(blobs.clone()), keys(), key(5), &self.root(), site)
     }
 
+    /// Index, pointer and pages at the ledger's head. Gives the last event that is signed.
+    pub(crate) async fn follow(&self, blobs: &MemoryBlobs) -> Result<u64, IndexerError> {
+        let follower = self.follower(blobs);
+        let seq = follower.catch_up(self.now()).await?;
+        follower.update_pages().await?;
+        Ok(seq)
+    }
+
     /// What a client pins.
     pub(crate) fn root(&self) -> Vec<u8> {
         self.offline[0].1.clone()
