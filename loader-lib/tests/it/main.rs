@@ -5,5 +5,6 @@ mod calls;
 mod code_cache;
 mod guests;
 mod linking;
+mod registry;
 mod reload;
 mod spikes;
