@@ -123,6 +123,8 @@ problems! {
         "Publish the dependency first, or in the same set."
     DependencyUnmet "dependency-unmet" UNPROCESSABLE_ENTITY "No release of a dependency meets the requirement"
         "Publish a version that meets it first, or in the same set, or change the requirement."
+    DependencyTypesDiffer "dependency-types-differ" UNPROCESSABLE_ENTITY "No release of a dependency that meets the requirement exports a function as the component calls it"
+        "Build against the WIT of a release that meets the requirement, or change the requirement."
     DependencySelf "dependency-self" UNPROCESSABLE_ENTITY "A plugin depends on itself"
         "Remove the dependency."
     DocumentFull "document-full" CONFLICT "The plugin has as much history as its index document holds"

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stoa_core::{
-    component::{ComponentKind, ExternShape, InspectError, InspectLimits, Inspection},
+    component::{ComponentKind, Extern, ExternShape, InspectError, InspectLimits, Inspection},
     id::PluginId,
     interface::{InterfaceName, TypeHash},
-    release::{BlobRef, Import, Kind, Provider, Release},
+    release::{BlobRef, Import, Kind, Provider, Release, providers_of},
     version::Version,
 };
 
@@ -15,13 +15,25 @@ use crate::{
     state::Functions,
 };
 
+/// What a component has beyond its record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The functions it exports.
+    pub exports: Functions,
+    /// The functions it calls on its dependencies.
+    pub uses: Uses,
+}
+
+/// The functions that a component calls on each dependency, by the interface as it imports it, with the hash of each.
+pub type Uses = BTreeMap<PluginId, BTreeMap<InterfaceName, BTreeMap<String, TypeHash>>>;
+
 /// Inspects the component of a release and compares it with the record.
 ///
 /// Takes time and memory in the order of the component's size; both are bounded ([`InspectLimits`]).
 ///
 /// # Errors
 /// The [`Problem`] of the first thing that does not agree.
-pub fn check(release: &Release, component: &[u8]) -> Result<Functions, Problem> {
+pub fn check(release: &Release, component: &[u8]) -> Result<Facts, Problem> {
     let limits = InspectLimits::default();
     let inspection = Inspection::of(component, &limits).map_err(|error| inspect_problem(release, &error))?;
     check_kind(release, &inspection)?;
@@ -30,15 +42,26 @@ pub fn check(release: &Release, component: &[u8]) -> Result<Functions, Problem> 
     check_exports(release, &inspection)?;
     check_tracks(release, &inspection)?;
     check_wit(release, &inspection)?;
-    Ok(functions(&inspection))
+    Ok(Facts { exports: exports(&inspection), uses: uses(release, &inspection) })
 }
 
-/// The exported functions, with the hash of each.
-fn functions(inspection: &Inspection) -> Functions {
-    let all = |export: &stoa_core::component::Extern| -> BTreeMap<String, TypeHash> {
-        export.functions().map(|(name, function)| (name, function.hash())).collect()
-    };
-    inspection.exports().iter().map(|export| (export.name().clone(), all(export))).collect()
+fn functions(of: &Extern) -> BTreeMap<String, TypeHash> {
+    of.functions().map(|(name, function)| (name, function.hash())).collect()
+}
+
+fn exports(inspection: &Inspection) -> Functions {
+    inspection.exports().iter().map(|export| (export.name().clone(), functions(export))).collect()
+}
+
+fn uses(release: &Release, inspection: &Inspection) -> Uses {
+    let mut uses = Uses::new();
+    for import in inspection.imports() {
+        let Some(name) = import.name().as_interface() else { continue };
+        for id in providers_of(&release.dependencies, name) {
+            uses.entry(id.clone()).or_default().insert(name.clone(), functions(import));
+        }
+    }
+    uses
 }
 
 fn of(release: &Release) -> String {
@@ -148,11 +171,7 @@ fn compare(
 /// plugin could be put in another's place.
 fn check_provider(release: &Release, import: &Import) -> Result<(), Problem> {
     let package = import.name.package();
-    let path = format!("{package}/{}", import.name.interface());
-    let by_dependency = release.dependencies.iter().any(|(id, dependency)| {
-        package.is(id)
-            || dependency.for_interfaces.iter().any(|named| *named == path || *named == import.name.to_string())
-    });
+    let by_dependency = !providers_of(&release.dependencies, &import.name).is_empty();
     let expected = match (package.namespace(), package.name()) {
         ("wasi", _) => Provider::Wasi,
         ("stoa", "plugin") => Provider::Convention,
