@@ -116,10 +116,13 @@ fn check_claims(release: &Release, inspection: &Inspection) -> Result<(), Proble
 }
 
 fn check_imports(release: &Release, inspection: &Inspection) -> Result<(), Problem> {
-    let mut found = BTreeMap::new();
+    let (mut found, mut types) = (BTreeMap::new(), BTreeSet::new());
     for import in inspection.imports() {
         match (import.name().as_interface(), import.shape()) {
-            (Some(name), ExternShape::Interface(_)) => {
+            (Some(name), ExternShape::Interface(shape)) => {
+                if shape.functions().is_empty() && shape.resources().is_empty() {
+                    types.insert(name);
+                }
                 found.insert(name, import.type_hash());
             }
             // A type needs nobody to answer it.
@@ -134,7 +137,7 @@ fn check_imports(release: &Release, inspection: &Inspection) -> Result<(), Probl
     }
     let said = release.imports.iter().map(|import| (&import.name, import.types)).collect();
     compare(Code::ImportsDiffer, "imports", release, &found, &said)?;
-    release.imports.iter().try_for_each(|import| check_provider(release, import))
+    release.imports.iter().try_for_each(|import| check_provider(release, import, types.contains(&import.name)))
 }
 
 fn check_exports(release: &Release, inspection: &Inspection) -> Result<(), Problem> {
@@ -167,13 +170,14 @@ fn compare(
     Ok(())
 }
 
-/// Who answers an import follows from its name and the dependencies; a record can not say otherwise, or one
+/// Who answers an import follows from its name, the dependencies and whether it is types alone; a record can not say otherwise, or one
 /// plugin could be put in another's place.
-fn check_provider(release: &Release, import: &Import) -> Result<(), Problem> {
+fn check_provider(release: &Release, import: &Import, types: bool) -> Result<(), Problem> {
     let package = import.name.package();
     let by_dependency = !providers_of(&release.dependencies, &import.name).is_empty();
     let expected = match (package.namespace(), package.name()) {
         ("wasi", _) => Provider::Wasi,
+        _ if types => Provider::Types,
         ("stoa", "plugin") => Provider::Convention,
         _ if by_dependency => Provider::Dependency,
         _ => Provider::Host,
@@ -186,6 +190,7 @@ fn check_provider(release: &Release, import: &Import) -> Result<(), Problem> {
         Provider::Host => "the host",
         Provider::Convention => "every host",
         Provider::Wasi => "WASI",
+        Provider::Types => "nobody (it is types alone)",
     };
     let detail = format!(
         "the record of {} says that {} answers the import `{}`; by its name and the dependencies it is {}",

@@ -76,3 +76,22 @@ async fn a_release_of_the_same_set_counts() {
     );
     registry.publish(&[&site("^1", API, &["toc"]), &newer]).await.ok();
 }
+
+#[tokio::test]
+async fn types_alone_need_no_export_and_are_nobodys() {
+    let registry = Registry::new().await;
+    registry.publish(&[&markdown("1.0.0", &[(API, &["render"])])]).await.ok();
+    let text = "(component (import \"demo:markdown/types@1.0.0\"
+        (instance (type $p (record (field \"x\" u8))) (export \"p\" (type (eq $p))))))";
+    let mut plugin = Plugin::of("demo:site", "1.0.0", wat::parse_str(text).expect("a component"))
+        .with("dependencies", json!({"demo:markdown": {"version": "^1"}}));
+    plugin.record["imports"][0]["from"] = json!("dependency");
+    let body = registry.publish(&[&plugin]).await.refused(Code::ImportUnclassified);
+    assert_eq!(
+        body["detail"],
+        "the record of `demo:site` 1.0.0 says that a dependency answers the import `demo:markdown/types@1.0.0`; by its \
+         name and the dependencies it is nobody (it is types alone)"
+    );
+    plugin.record["imports"][0]["from"] = json!("types");
+    registry.publish(&[&plugin]).await.ok();
+}

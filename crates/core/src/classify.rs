@@ -201,6 +201,10 @@ fn class(name: &InterfaceName, import: &Extern, manifest: &Manifest) -> Class {
         "stoa" => return convention(name, import),
         _ => {}
     }
+    // Before dependencies and hosts: types alone need nobody who answers, and so nobody who has to be there.
+    if only_types(import) {
+        return Ok(ImportClass::Types);
+    }
     // What an author wrote for this very interface goes before what its package says.
     let unversioned = name.unversioned();
     let dependencies = manifest.dependencies();
@@ -211,12 +215,12 @@ fn class(name: &InterfaceName, import: &Extern, manifest: &Manifest) -> Class {
     if manifest.host().contains_key(name.package()) {
         return Ok(ImportClass::Host(name.package().clone()));
     }
-    match import.shape() {
-        ExternShape::Interface(shape) if shape.functions().is_empty() && shape.resources().is_empty() => {
-            Ok(ImportClass::Types)
-        }
-        _ => Err(Box::new(ClassifyError::Undeclared { name: name.clone() })),
-    }
+    Err(Box::new(ClassifyError::Undeclared { name: name.clone() }))
+}
+
+/// Whether it is an interface without functions and resources.
+fn only_types(import: &Extern) -> bool {
+    matches!(import.shape(), ExternShape::Interface(shape) if shape.functions().is_empty() && shape.resources().is_empty())
 }
 
 /// The interfaces of `stoa:plugin`, read from the WIT that guests are given.
@@ -254,6 +258,7 @@ fn convention(name: &InterfaceName, import: &Extern) -> Class {
         _ => Some(name.interface().to_owned()),
     };
     match missing {
+        None if only_types(import) => Ok(ImportClass::Types),
         None => Ok(ImportClass::Convention),
         Some(function) => Err(Box::new(ClassifyError::ConventionType { name: name.clone(), function })),
     }

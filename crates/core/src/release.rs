@@ -110,6 +110,8 @@ pub enum Provider {
     Convention,
     /// WASI, granted by policy.
     Wasi,
+    /// Nobody: the interface has types alone, which only get their names from it.
+    Types,
 }
 
 /// An interface that a component imports.

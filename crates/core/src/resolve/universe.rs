@@ -184,8 +184,8 @@ impl<'a> Universe<'a> {
         let judge = |import: &'a Import| match import.from {
             Provider::Host => self.offer.answers(&import.name).err().map(|why| (import, why)),
             Provider::Convention if !Offer::answers_convention(&import.name) => Some((import, Unanswered(Vec::new()))),
-            // A dependency is another plugin's matter, WASI that of the tracks.
-            Provider::Convention | Provider::Dependency | Provider::Wasi => None,
+            // A dependency is another plugin's matter, WASI that of the tracks, types nobody's.
+            Provider::Convention | Provider::Dependency | Provider::Wasi | Provider::Types => None,
         };
         listing.imports.iter().filter_map(judge).collect()
     }

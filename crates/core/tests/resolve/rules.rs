@@ -118,6 +118,21 @@ demo:b 1.0.0
 }
 
 #[test]
+fn an_import_of_types_alone_needs_no_export_and_no_host() {
+    let world = World::of(
+        "
+demo:a 1.0.0
+    needs demo:b ^1
+    types demo:b/types@1.0.0
+    types acme:geo/types@1.0.0
+    types stoa:plugin/types@0.1.0
+demo:b 1.0.0
+",
+    );
+    assert_eq!(world.chosen("demo:a *"), ["demo:b@1.0.0", "demo:a@1.0.0"]);
+}
+
+#[test]
 fn a_function_added_in_a_minor_version_keeps_older_callers() {
     let world = World::of(
         "
