@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stoa_core::{
-    component::{ComponentKind, Extern, ExternShape, InspectError, InspectLimits, Inspection},
+    classify::{Classified, ClassifyError, ImportClass, classify},
+    component::{ComponentKind, Extern, InspectError, InspectLimits, Inspection},
     id::PluginId,
     interface::{InterfaceName, TypeHash},
-    release::{BlobRef, Import, Kind, Provider, Release, providers_of},
+    release::{BlobRef, Import, Kind, Provider, Release},
     version::Version,
 };
 
@@ -38,11 +39,11 @@ pub fn check(release: &Release, component: &[u8]) -> Result<Facts, Problem> {
     let inspection = Inspection::of(component, &limits).map_err(|error| inspect_problem(release, &error))?;
     check_kind(release, &inspection)?;
     check_claims(release, &inspection)?;
-    check_imports(release, &inspection)?;
+    let uses = check_imports(release, &inspection)?;
     check_exports(release, &inspection)?;
     check_tracks(release, &inspection)?;
     check_wit(release, &inspection)?;
-    Ok(Facts { exports: exports(&inspection), uses: uses(release, &inspection) })
+    Ok(Facts { exports: exports(&inspection), uses })
 }
 
 fn functions(of: &Extern) -> BTreeMap<String, TypeHash> {
@@ -53,12 +54,12 @@ fn exports(inspection: &Inspection) -> Functions {
     inspection.exports().iter().map(|export| (export.name().clone(), functions(export))).collect()
 }
 
-fn uses(release: &Release, inspection: &Inspection) -> Uses {
+fn uses(classified: &Classified, inspection: &Inspection) -> Uses {
     let mut uses = Uses::new();
-    for import in inspection.imports() {
-        let Some(name) = import.name().as_interface() else { continue };
-        for id in providers_of(&release.dependencies, name) {
-            uses.entry(id.clone()).or_default().insert(name.clone(), functions(import));
+    for import in &classified.imports {
+        let found = inspection.imports().iter().find(|found| found.name().as_interface() == Some(&import.name));
+        if let (ImportClass::Dependency(id), Some(found)) = (&import.class, found) {
+            uses.entry(id.clone()).or_default().insert(import.name.clone(), functions(found));
         }
     }
     uses
@@ -115,29 +116,33 @@ fn check_claims(release: &Release, inspection: &Inspection) -> Result<(), Proble
     }
 }
 
-fn check_imports(release: &Release, inspection: &Inspection) -> Result<(), Problem> {
-    let (mut found, mut types) = (BTreeMap::new(), BTreeSet::new());
-    for import in inspection.imports() {
-        match (import.name().as_interface(), import.shape()) {
-            (Some(name), ExternShape::Interface(shape)) => {
-                if shape.functions().is_empty() && shape.resources().is_empty() {
-                    types.insert(name);
-                }
-                found.insert(name, import.type_hash());
-            }
-            // A type needs nobody to answer it.
-            (_, ExternShape::Type(_)) => {}
-            _ => {
-                let name = import.name();
-                let detail =
-                    format!("the component of {} imports `{name}`, which is no interface of a package", of(release));
-                return Err(Problem::new(Code::ImportUnclassified, detail).with("import", name.to_string()));
-            }
-        }
-    }
+/// Who answers each import follows from the component and the dependencies, by the rules that authors' tools go by. A
+/// record can not say otherwise, or one plugin could be put in another's place.
+fn check_imports(release: &Release, inspection: &Inspection) -> Result<Uses, Problem> {
+    let classified = classify(inspection, release).map_err(|errors| classify_problem(release, &errors))?;
+    let found = classified.imports.iter().map(|import| (&import.name, import.type_hash)).collect();
     let said = release.imports.iter().map(|import| (&import.name, import.types)).collect();
     compare(Code::ImportsDiffer, "imports", release, &found, &said)?;
-    release.imports.iter().try_for_each(|import| check_provider(release, import, types.contains(&import.name)))
+    // Both are sorted and, as was just seen, have the same names.
+    for (found, said) in classified.imports.iter().map(Import::from).zip(&release.imports) {
+        check_provider(release, said, found.from)?;
+    }
+    Ok(uses(&classified, inspection))
+}
+
+fn classify_problem(release: &Release, errors: &[ClassifyError]) -> Problem {
+    let Some(error) = errors.first() else {
+        return Problem::internal(&std::io::Error::other("a component was refused without a reason"));
+    };
+    let code = match error {
+        ClassifyError::Convention { .. } => Code::ConventionUnknown,
+        ClassifyError::ConventionType { .. } => Code::ConventionDiffers,
+        ClassifyError::NotValues { .. } => Code::CallNotValues,
+        ClassifyError::NoCallError { .. } => Code::CallWithoutError,
+        _ => Code::ImportUnclassified,
+    };
+    let member = if code == Code::ImportUnclassified { "import" } else { "interface" };
+    Problem::new(code, format!("the component of {}: {error}", of(release))).with(member, error.name())
 }
 
 fn check_exports(release: &Release, inspection: &Inspection) -> Result<(), Problem> {
@@ -170,18 +175,7 @@ fn compare(
     Ok(())
 }
 
-/// Who answers an import follows from its name, the dependencies and whether it is types alone; a record can not say otherwise, or one
-/// plugin could be put in another's place.
-fn check_provider(release: &Release, import: &Import, types: bool) -> Result<(), Problem> {
-    let package = import.name.package();
-    let by_dependency = !providers_of(&release.dependencies, &import.name).is_empty();
-    let expected = match (package.namespace(), package.name()) {
-        ("wasi", _) => Provider::Wasi,
-        _ if types => Provider::Types,
-        ("stoa", "plugin") => Provider::Convention,
-        _ if by_dependency => Provider::Dependency,
-        _ => Provider::Host,
-    };
+fn check_provider(release: &Release, import: &Import, expected: Provider) -> Result<(), Problem> {
     if expected == import.from {
         return Ok(());
     }
