@@ -1,7 +1,7 @@
 //! Publishing: from records and bytes to one event.
 //!
 //! [`set`] and [`about`] read the records, [`known`] and [`rules`] judge them by what the ledger knows, [`facts`] by what the
-//! bytes are, [`compat`] and [`budget`] by the history of the plugin; `plan` says what is written. These are
+//! bytes are, [`compat`] and [`budget`] by the history of the plugin, [`uses`] by what its dependencies export; `plan` says what is written. These are
 //! pure. `gather`, `blobs` and `flow` read and write for them.
 
 pub mod about;
@@ -16,3 +16,4 @@ pub mod known;
 pub(crate) mod plan;
 pub mod rules;
 pub mod set;
+pub mod uses;

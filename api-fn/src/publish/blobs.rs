@@ -10,7 +10,6 @@ use crate::{
     App,
     problem::{Code, Problem, storage_full},
     publish::{facts, id::PublishId, set::Candidate},
-    state::Functions,
 };
 
 /// Where the bytes of a publish are looked for, besides `store/`.
@@ -45,7 +44,7 @@ pub(crate) async fn check(
     app: &App,
     source: &Source,
     candidate: &Candidate,
-) -> Result<(Functions, Vec<Checked>), Problem> {
+) -> Result<(facts::Facts, Vec<Checked>), Problem> {
     let release = &candidate.release;
     let mut checked = Vec::new();
     let room = app.reserve(release.artifact.size).await;
@@ -53,7 +52,7 @@ pub(crate) async fn check(
     checked.push(Checked { blob: release.artifact, origin });
     let inspected = release.clone();
     // Seconds of work for the largest components: other requests go on meanwhile.
-    let functions = tokio::task::spawn_blocking(move || facts::check(&inspected, &bytes))
+    let facts = tokio::task::spawn_blocking(move || facts::check(&inspected, &bytes))
         .await
         .map_err(|error| Problem::internal(&error))??;
     drop(room);
@@ -68,7 +67,7 @@ pub(crate) async fn check(
         }
         checked.push(Checked { blob: readme, origin });
     }
-    Ok((functions, checked))
+    Ok((facts, checked))
 }
 
 /// Moves checked bytes to `store/`. Bytes that are there already are the same: only checked bytes get there.

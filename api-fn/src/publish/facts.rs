@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stoa_core::{
-    component::{ComponentKind, ExternShape, InspectError, InspectLimits, Inspection},
+    classify::{Classified, ClassifyError, ImportClass, classify},
+    component::{ComponentKind, Extern, InspectError, InspectLimits, Inspection},
     id::PluginId,
     interface::{InterfaceName, TypeHash},
     release::{BlobRef, Import, Kind, Provider, Release},
@@ -15,30 +16,53 @@ use crate::{
     state::Functions,
 };
 
+/// What a component has beyond its record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The functions it exports.
+    pub exports: Functions,
+    /// The functions it calls on its dependencies.
+    pub uses: Uses,
+}
+
+/// The functions that a component calls on each dependency, by the interface as it imports it, with the hash of each.
+pub type Uses = BTreeMap<PluginId, BTreeMap<InterfaceName, BTreeMap<String, TypeHash>>>;
+
 /// Inspects the component of a release and compares it with the record.
 ///
 /// Takes time and memory in the order of the component's size; both are bounded ([`InspectLimits`]).
 ///
 /// # Errors
 /// The [`Problem`] of the first thing that does not agree.
-pub fn check(release: &Release, component: &[u8]) -> Result<Functions, Problem> {
+pub fn check(release: &Release, component: &[u8]) -> Result<Facts, Problem> {
     let limits = InspectLimits::default();
     let inspection = Inspection::of(component, &limits).map_err(|error| inspect_problem(release, &error))?;
     check_kind(release, &inspection)?;
     check_claims(release, &inspection)?;
-    check_imports(release, &inspection)?;
+    let uses = check_imports(release, &inspection)?;
     check_exports(release, &inspection)?;
     check_tracks(release, &inspection)?;
     check_wit(release, &inspection)?;
-    Ok(functions(&inspection))
+    Ok(Facts { exports: exports(&inspection), uses })
 }
 
-/// The exported functions, with the hash of each.
-fn functions(inspection: &Inspection) -> Functions {
-    let all = |export: &stoa_core::component::Extern| -> BTreeMap<String, TypeHash> {
-        export.functions().map(|(name, function)| (name, function.hash())).collect()
-    };
-    inspection.exports().iter().map(|export| (export.name().clone(), all(export))).collect()
+fn functions(of: &Extern) -> BTreeMap<String, TypeHash> {
+    of.functions().map(|(name, function)| (name, function.hash())).collect()
+}
+
+fn exports(inspection: &Inspection) -> Functions {
+    inspection.exports().iter().map(|export| (export.name().clone(), functions(export))).collect()
+}
+
+fn uses(classified: &Classified, inspection: &Inspection) -> Uses {
+    let mut uses = Uses::new();
+    for import in &classified.imports {
+        let found = inspection.imports().iter().find(|found| found.name().as_interface() == Some(&import.name));
+        if let (ImportClass::Dependency(id), Some(found)) = (&import.class, found) {
+            uses.entry(id.clone()).or_default().insert(import.name.clone(), functions(found));
+        }
+    }
+    uses
 }
 
 fn of(release: &Release) -> String {
@@ -92,26 +116,33 @@ fn check_claims(release: &Release, inspection: &Inspection) -> Result<(), Proble
     }
 }
 
-fn check_imports(release: &Release, inspection: &Inspection) -> Result<(), Problem> {
-    let mut found = BTreeMap::new();
-    for import in inspection.imports() {
-        match (import.name().as_interface(), import.shape()) {
-            (Some(name), ExternShape::Interface(_)) => {
-                found.insert(name, import.type_hash());
-            }
-            // A type needs nobody to answer it.
-            (_, ExternShape::Type(_)) => {}
-            _ => {
-                let name = import.name();
-                let detail =
-                    format!("the component of {} imports `{name}`, which is no interface of a package", of(release));
-                return Err(Problem::new(Code::ImportUnclassified, detail).with("import", name.to_string()));
-            }
-        }
-    }
+/// Who answers each import follows from the component and the dependencies, by the rules that authors' tools go by. A
+/// record can not say otherwise, or one plugin could be put in another's place.
+fn check_imports(release: &Release, inspection: &Inspection) -> Result<Uses, Problem> {
+    let classified = classify(inspection, release).map_err(|errors| classify_problem(release, &errors))?;
+    let found = classified.imports.iter().map(|import| (&import.name, import.type_hash)).collect();
     let said = release.imports.iter().map(|import| (&import.name, import.types)).collect();
     compare(Code::ImportsDiffer, "imports", release, &found, &said)?;
-    release.imports.iter().try_for_each(|import| check_provider(release, import))
+    // Both are sorted and, as was just seen, have the same names.
+    for (found, said) in classified.imports.iter().map(Import::from).zip(&release.imports) {
+        check_provider(release, said, found.from)?;
+    }
+    Ok(uses(&classified, inspection))
+}
+
+fn classify_problem(release: &Release, errors: &[ClassifyError]) -> Problem {
+    let Some(error) = errors.first() else {
+        return Problem::internal(&std::io::Error::other("a component was refused without a reason"));
+    };
+    let code = match error {
+        ClassifyError::Convention { .. } => Code::ConventionUnknown,
+        ClassifyError::ConventionType { .. } => Code::ConventionDiffers,
+        ClassifyError::NotValues { .. } => Code::CallNotValues,
+        ClassifyError::NoCallError { .. } => Code::CallWithoutError,
+        _ => Code::ImportUnclassified,
+    };
+    let member = if code == Code::ImportUnclassified { "import" } else { "interface" };
+    Problem::new(code, format!("the component of {}: {error}", of(release))).with(member, error.name())
 }
 
 fn check_exports(release: &Release, inspection: &Inspection) -> Result<(), Problem> {
@@ -144,21 +175,7 @@ fn compare(
     Ok(())
 }
 
-/// Who answers an import follows from its name and the dependencies; a record can not say otherwise, or one
-/// plugin could be put in another's place.
-fn check_provider(release: &Release, import: &Import) -> Result<(), Problem> {
-    let package = import.name.package();
-    let path = format!("{package}/{}", import.name.interface());
-    let by_dependency = release.dependencies.iter().any(|(id, dependency)| {
-        package.is(id)
-            || dependency.for_interfaces.iter().any(|named| *named == path || *named == import.name.to_string())
-    });
-    let expected = match (package.namespace(), package.name()) {
-        ("wasi", _) => Provider::Wasi,
-        ("stoa", "plugin") => Provider::Convention,
-        _ if by_dependency => Provider::Dependency,
-        _ => Provider::Host,
-    };
+fn check_provider(release: &Release, import: &Import, expected: Provider) -> Result<(), Problem> {
     if expected == import.from {
         return Ok(());
     }
@@ -167,6 +184,7 @@ fn check_provider(release: &Release, import: &Import) -> Result<(), Problem> {
         Provider::Host => "the host",
         Provider::Convention => "every host",
         Provider::Wasi => "WASI",
+        Provider::Types => "nobody (it is types alone)",
     };
     let detail = format!(
         "the record of {} says that {} answers the import `{}`; by its name and the dependencies it is {}",

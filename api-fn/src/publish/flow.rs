@@ -23,6 +23,7 @@ use crate::{
         id::PublishId,
         plan, rules,
         set::{Candidate, Set},
+        uses,
     },
     scope::Need,
     state::PublishItem,
@@ -104,10 +105,11 @@ pub(crate) async fn finish<'s>(
     let fresh = rules::fresh(set, &gathered.known)?;
     let (mut facts, mut checked) = (plan::Facts::new(), Vec::new());
     for candidate in &fresh {
-        let (functions, blobs) = blobs::check(app, &source, candidate).await?;
-        facts.insert(candidate.release.id.clone(), functions);
+        let (found, blobs) = blobs::check(app, &source, candidate).await?;
+        facts.insert(candidate.release.id.clone(), found);
         checked.extend(blobs);
     }
+    uses::check(&fresh, set, &gathered.known, &facts)?;
     plan::check_history(&fresh, &gathered.known, &facts)?;
     // From here on something stays: only a race that is lost, or a crash, leaves bytes that nobody names, and
     // those are found by garbage collection. Deleting them here could take them from a publish of the same

@@ -1,6 +1,6 @@
 //! Reading from the ledger what the rules look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stoa_core::{id::PluginId, time::Time, version::Version};
 use stoa_store::ledger::{ItemKey, KeyError, Ledger};
@@ -9,7 +9,7 @@ use crate::{
     items::{self, Kept, ledger_problem},
     problem::Problem,
     publish::{
-        known::{Known, mentioned, neighbor, predecessor, skeleton},
+        known::{Known, meeting, mentioned, neighbor, predecessor, skeleton},
         set::Set,
     },
     state::{Among, Item, NameItem, NamespaceItem, PluginItem, ReleaseItem},
@@ -56,6 +56,7 @@ pub(crate) async fn gather(ledger: &dyn Ledger, set: &Set, now: Time) -> Result<
     let predecessors = releases(ledger, set, now, earlier(predecessor)).await?;
     let neighbors = releases(ledger, set, now, earlier(neighbor)).await?;
     (known.predecessors, known.neighbors) = (predecessors, neighbors);
+    known.dependencies = dependencies(ledger, set, &known.plugins, now).await?;
     Ok(Gathered { known, revisions, head })
 }
 
@@ -81,6 +82,28 @@ async fn releases(
     let found: Vec<Option<Kept<ReleaseItem>>> = items::get_many(ledger, &keys, now).await?;
     let pairs = chosen.into_iter().map(|(id, _)| id.clone()).zip(found);
     Ok(pairs.filter_map(|(id, kept)| Some((id, kept?.value))).collect())
+}
+
+/// The releases that stand for what the set depends on.
+async fn dependencies(
+    ledger: &dyn Ledger,
+    set: &Set,
+    plugins: &BTreeMap<PluginId, PluginItem>,
+    now: Time,
+) -> Result<BTreeMap<PluginId, BTreeMap<Version, ReleaseItem>>, Problem> {
+    let asked = set.candidates().iter().flat_map(|candidate| &candidate.release.dependencies);
+    let asked = asked.filter_map(|(id, dependency)| Some((id, meeting(plugins.get(id)?, &dependency.version))));
+    let chosen: BTreeSet<(&PluginId, &Version)> =
+        asked.flat_map(|(id, versions)| versions.into_iter().map(move |version| (id, version))).collect();
+    let keys = keys(chosen.iter().map(|name| ReleaseItem::key(*name)))?;
+    let found: Vec<Option<Kept<ReleaseItem>>> = items::get_many(ledger, &keys, now).await?;
+    let mut dependencies: BTreeMap<PluginId, BTreeMap<Version, ReleaseItem>> = BTreeMap::new();
+    for ((id, version), kept) in chosen.into_iter().zip(found) {
+        if let Some(kept) = kept {
+            dependencies.entry(id.clone()).or_default().insert(version.clone(), kept.value);
+        }
+    }
+    Ok(dependencies)
 }
 
 fn by_plugin<T>(set: &Set, values: impl Iterator<Item = Option<T>>) -> BTreeMap<PluginId, T> {

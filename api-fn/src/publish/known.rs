@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stoa_core::{
     id::{Name, Namespace, PluginId},
-    version::Version,
+    version::{Version, VersionReq},
 };
 
 use crate::{
@@ -26,6 +26,8 @@ pub struct Known {
     pub predecessors: BTreeMap<PluginId, ReleaseItem>,
     /// For plugins of the set: a release whose interfaces the document has already, see [`neighbor`].
     pub neighbors: BTreeMap<PluginId, ReleaseItem>,
+    /// Releases of the plugins that the set depends on, see [`meeting`].
+    pub dependencies: BTreeMap<PluginId, BTreeMap<Version, ReleaseItem>>,
     /// For plugins of the set: the name that took their skeleton in their namespace.
     pub names: BTreeMap<PluginId, Name>,
 }
@@ -55,6 +57,33 @@ pub fn predecessor<'p>(plugin: &'p PluginItem, version: &Version) -> Option<&'p 
         (major, _) => new.major == major,
     };
     (compatible && !version.is_prerelease()).then_some(before)
+}
+
+/// At most so many releases of a dependency are looked at.
+const MAX_LOOKED_AT: usize = 8;
+
+/// The releases of a dependency that stand for all that meet `requirement`: the newest of each major version (below 1:
+/// of each minor one), highest first, at most 8. What older ones of it export, the newest exports too.
+pub fn meeting<'p>(plugin: &'p PluginItem, requirement: &VersionReq) -> Vec<&'p Version> {
+    let mut found: Vec<&Version> = Vec::new();
+    for version in plugin.versions.iter().rev().filter(|version| requirement.matches(version)) {
+        if !found.iter().any(|newer| track(newer) == track(version)) {
+            found.push(version);
+        }
+    }
+    found.truncate(MAX_LOOKED_AT);
+    found
+}
+
+/// What `^` keeps together; a pre-release stands alone, for it promises nothing.
+fn track(version: &Version) -> (u64, u64, u64, &str) {
+    let version = version.as_semver();
+    match (version.major, version.minor) {
+        _ if !version.pre.is_empty() => (version.major, version.minor, version.patch, version.pre.as_str()),
+        (0, 0) => (0, 0, version.patch, ""),
+        (0, minor) => (0, minor, 0, ""),
+        (major, _) => (major, 0, 0, ""),
+    }
 }
 
 /// The release nearest to `version`: the one below it, or else the one above. Its interfaces are likely the

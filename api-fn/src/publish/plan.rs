@@ -12,23 +12,23 @@ use crate::{
     items,
     problem::Problem,
     publish::{
-        budget, compat,
+        budget, compat, facts,
         gather::Gathered,
         known::{Known, skeleton},
         set::Candidate,
     },
-    state::{Among, Functions, NameItem, PluginItem, ReleaseItem},
+    state::{Among, NameItem, PluginItem, ReleaseItem},
 };
 
-/// The exported functions of each release's component.
-pub(crate) type Facts = BTreeMap<PluginId, Functions>;
+/// What each release's component has.
+pub(crate) type Facts = BTreeMap<PluginId, facts::Facts>;
 
 /// Checks that the new releases keep what older ones promised and fit into their documents.
 pub(crate) fn check_history(fresh: &[&Candidate], known: &Known, facts: &Facts) -> Result<(), Problem> {
     fresh.iter().try_for_each(|candidate| {
         let release = &candidate.release;
-        if let (Some(functions), Some(before)) = (facts.get(&release.id), known.predecessors.get(&release.id)) {
-            compat::check(release, functions, before)?;
+        if let (Some(found), Some(before)) = (facts.get(&release.id), known.predecessors.get(&release.id)) {
+            compat::check(release, &found.exports, before)?;
         }
         budget::check_release(&release.id, &release.version, document_bytes(candidate, known)?)
     })
@@ -66,7 +66,7 @@ fn release_writes(candidate: &Candidate, gathered: &Gathered, facts: &Facts) -> 
         artifact: release.artifact,
         imports: release.imports.clone(),
         exports: release.exports.clone(),
-        functions: facts.get(id).cloned().unwrap_or_default(),
+        functions: facts.get(id).map(|found| found.exports.clone()).unwrap_or_default(),
         yanked: None,
     };
     let mut writes =

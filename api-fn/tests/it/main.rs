@@ -9,4 +9,5 @@ mod races;
 mod refusals;
 mod requests;
 mod support;
+mod uses;
 mod yank;

@@ -186,6 +186,24 @@ async fn artifacts_that_are_no_components_or_other_ones() {
         ("WASI 0.3", Code::ImportUnsupported, wat("(component (import \"wasi:cli/environment@0.3.0\" (instance)))")),
         ("a WIT package", Code::ArtifactKind, inline(&[&markdown().with("kind", json!("interface"))])),
         ("an import without a package", Code::ImportUnclassified, wat("(component (import \"f\" (func)))")),
+        (
+            "a convention that is none",
+            Code::ConventionUnknown,
+            wat("(component (import \"stoa:plugin/log@0.2.0\" (instance)))"),
+        ),
+        (
+            "a convention with another type",
+            Code::ConventionDiffers,
+            wat("(component (import \"stoa:plugin/log@0.1.0\" (instance (export \"log\" (func)))))"),
+        ),
+        ("a hook that a host could not call", Code::ConventionDiffers, inline(&[&half_a_hook()])),
+        ("a resource between plugins", Code::CallNotValues, calling("(export \"blob\" (type (sub resource)))")),
+        (
+            "a call that can not say that it failed",
+            Code::CallWithoutError,
+            calling("(export \"get\" (func (result u32)))"),
+        ),
+        ("two dependencies for one interface", Code::ImportUnclassified, for_both()),
         ("an import hidden in the record", Code::ImportsDiffer, hidden),
         ("a host's import said to be a dependency's", Code::ImportUnclassified, import("dependency")),
         ("a host's import said to be WASI's", Code::ImportUnclassified, import("wasi")),
@@ -213,6 +231,32 @@ async fn artifacts_that_are_no_components_or_other_ones() {
     ])
     .await;
     insta::assert_snapshot!(text);
+}
+
+/// A plugin that exports `lifecycle` without `init`.
+fn half_a_hook() -> Plugin {
+    let text = "(component (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
+        (func $f (canon lift (core func $i \"f\"))) (instance $h (export \"shutdown\" (func $f)))
+        (export \"stoa:plugin/lifecycle@0.1.0\" (instance $h)))";
+    Plugin::of("demo:markdown", "1.0.0", wat::parse_str(text).expect("well-formed"))
+}
+
+/// Two plugins, of which one imports an interface with these members from the other.
+fn calling(members: &str) -> Value {
+    let text = format!("(component (import \"demo:markdown/api@1.0.0\" (instance {members})))");
+    let mut site = Plugin::of("demo:site", "1.0.0", wat::parse_str(text).expect("well-formed"));
+    site.record["imports"][0]["from"] = json!("dependency");
+    let site = site.with("dependencies", json!({"demo:markdown": {"version": "^1"}}));
+    inline(&[&markdown(), &site])
+}
+
+/// A plugin two of whose dependencies are said to be for what it imports.
+fn for_both() -> Value {
+    let mut site = Plugin::of("demo:site", "1.0.0", component(&["acme:web/kv@1.0.0"], &[]));
+    site.record["imports"][0]["from"] = json!("dependency");
+    let both = json!({"version": "^1", "for": ["acme:web/kv"], "on_failure": "trap"});
+    let site = site.with("dependencies", json!({"demo:markdown": both.clone(), "demo:slugify": both}));
+    inline(&[&markdown(), &Plugin::simple("demo:slugify", "1.0.0"), &site])
 }
 
 /// A component that says in its own metadata what it is called: a `component-name` section, and a `version`

@@ -15,8 +15,41 @@ use crate::{
     id::PluginId,
     interface::{ExternName, InterfaceName, STOA_PLUGIN_WIT, TypeHash, WitPackage},
     manifest::Manifest,
-    release::OnFailure,
+    release::{Dependency, OnFailure, Release, providers_of},
 };
+
+/// What is declared of who answers the imports of a component: by its author in a manifest, or in the record that was
+/// made of one. Tools and registry judge by the same rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    dependencies: BTreeMap<PluginId, Dependency>,
+    host: HostPackages,
+}
+
+/// The WIT packages that the host is to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum HostPackages {
+    /// These: an import of any other is a mistake.
+    Named(BTreeSet<WitPackage>),
+    /// All that nobody else answers: a record does not repeat the list.
+    Others,
+}
+
+impl From<&Manifest> for Declared {
+    fn from(manifest: &Manifest) -> Self {
+        let dependencies = manifest.dependencies().iter();
+        Self {
+            dependencies: dependencies.map(|(id, dependency)| (id.clone(), dependency.into())).collect(),
+            host: HostPackages::Named(manifest.host().keys().cloned().collect()),
+        }
+    }
+}
+
+impl From<&Release> for Declared {
+    fn from(release: &Release) -> Self {
+        Self { dependencies: release.dependencies.clone(), host: HostPackages::Others }
+    }
+}
 
 /// Who answers an import.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +84,7 @@ pub enum Unused {
     /// A dependency that is never imported.
     Dependency(PluginId),
     /// An interface that a dependency is said to be for, and that is never imported.
-    For(PluginId, InterfaceName),
+    For(PluginId, String),
     /// A host package that is never imported.
     Host(WitPackage),
 }
@@ -89,8 +122,16 @@ pub enum ClassifyError {
         /// The import.
         name: InterfaceName,
     },
-    /// An import without a package.
-    #[error("the import `{name}` has no package, so nobody can be declared to answer it")]
+    /// Several dependencies are said to be for it.
+    #[error("{} are all declared to answer the import `{name}`", plugins.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" and "))]
+    Ambiguous {
+        /// The import.
+        name: InterfaceName,
+        /// The dependencies, sorted.
+        plugins: Vec<PluginId>,
+    },
+    /// An import that is no interface of a package.
+    #[error("the import `{name}` is no interface of a package, so nobody can be declared to answer it")]
     Plain {
         /// The import.
         name: ExternName,
@@ -136,6 +177,19 @@ pub enum ClassifyError {
 }
 
 impl ClassifyError {
+    /// The import or export that it is about.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Plain { name } => name.to_string(),
+            Self::Undeclared { name }
+            | Self::Ambiguous { name, .. }
+            | Self::Convention { name, .. }
+            | Self::ConventionType { name, .. }
+            | Self::NotValues { name, .. }
+            | Self::NoCallError { name, .. } => name.to_string(),
+        }
+    }
+
     /// What to try.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -147,6 +201,7 @@ impl ClassifyError {
                     name.unversioned()
                 )
             }
+            Self::Ambiguous { .. } => "let one of them alone name it under `for`".to_owned(),
             Self::Plain { .. } => "import an interface of a package instead, as in `ns:pkg/iface`".to_owned(),
             Self::NotValues { .. } => {
                 "pass ids or lists instead, or compose the two components into one before publishing".to_owned()
@@ -166,57 +221,63 @@ const CONVENTIONS: &str = "stoa:plugin@0.1.0";
 /// Interfaces that a plugin exports and a host calls: none can import them.
 const HOOKS: [&str; 3] = ["health", "lifecycle", "migrate"];
 
-/// Says who answers each import of `component`, as `manifest` declares.
+/// Says who answers each import of `component`, as a manifest or a record declares.
 ///
 /// Exports of `stoa:plugin` are checked as well: a host that finds one calls it.
 ///
 /// # Errors
 /// Every [`ClassifyError`], in the order of the imports, then of the exports.
-pub fn classify(component: &Inspection, manifest: &Manifest) -> Result<Classified, Vec<ClassifyError>> {
+pub fn classify(component: &Inspection, declared: impl Into<Declared>) -> Result<Classified, Vec<ClassifyError>> {
+    let declared = declared.into();
     let mut errors = Vec::new();
     let mut imports = Vec::new();
     for import in component.imports() {
-        match import.name() {
-            ExternName::Plain(_) if matches!(import.shape(), ExternShape::Type(_)) => {}
-            ExternName::Plain(_) => errors.push(ClassifyError::Plain { name: import.name().clone() }),
-            ExternName::Interface(name) => match class(name, import, manifest) {
+        match (import.name(), import.shape()) {
+            // A single type needs nobody.
+            (_, ExternShape::Type(_)) => {}
+            (ExternName::Interface(name), ExternShape::Interface(shape)) => match class(name, shape, &declared) {
                 Ok(class) => {
-                    check_calls(name, import, &class, manifest, &mut errors);
+                    check_calls(name, shape, &class, &declared, &mut errors);
                     imports.push(ClassifiedImport { name: name.clone(), type_hash: import.type_hash(), class });
                 }
                 Err(error) => errors.push(*error),
             },
+            (name, _) => errors.push(ClassifyError::Plain { name: name.clone() }),
         }
     }
     errors.extend(component.exports().iter().filter_map(check_hook));
-    if errors.is_empty() { Ok(Classified { unused: unused(&imports, manifest), imports }) } else { Err(errors) }
+    if errors.is_empty() { Ok(Classified { unused: unused(&imports, &declared), imports }) } else { Err(errors) }
 }
 
 /// Boxed on the way: an error names what it is about, and is large.
 type Class = Result<ImportClass, Box<ClassifyError>>;
 
-fn class(name: &InterfaceName, import: &Extern, manifest: &Manifest) -> Class {
+fn class(name: &InterfaceName, shape: &InterfaceShape, declared: &Declared) -> Class {
     match name.package().namespace() {
         "wasi" => return Ok(ImportClass::Wasi),
-        "stoa" => return convention(name, import),
+        "stoa" => return convention(name, shape),
         _ => {}
     }
-    // What an author wrote for this very interface goes before what its package says.
-    let unversioned = name.unversioned();
-    let dependencies = manifest.dependencies();
-    let named = dependencies.iter().find(|(_, dependency)| dependency.for_interfaces.contains(&unversioned));
-    if let Some((id, _)) = named.or_else(|| dependencies.iter().find(|(id, _)| name.package().is(id))) {
-        return Ok(ImportClass::Dependency(id.clone()));
+    // Before dependencies and hosts: types alone need nobody who answers, and so nobody who has to be there.
+    if only_types(shape) {
+        return Ok(ImportClass::Types);
     }
-    if manifest.host().contains_key(name.package()) {
-        return Ok(ImportClass::Host(name.package().clone()));
-    }
-    match import.shape() {
-        ExternShape::Interface(shape) if shape.functions().is_empty() && shape.resources().is_empty() => {
-            Ok(ImportClass::Types)
+    match (providers_of(&declared.dependencies, name).as_slice(), &declared.host) {
+        ([id], _) => Ok(ImportClass::Dependency((*id).clone())),
+        ([], HostPackages::Named(packages)) if !packages.contains(name.package()) => {
+            Err(Box::new(ClassifyError::Undeclared { name: name.clone() }))
         }
-        _ => Err(Box::new(ClassifyError::Undeclared { name: name.clone() })),
+        ([], _) => Ok(ImportClass::Host(name.package().clone())),
+        (several, _) => {
+            let plugins = several.iter().map(|id| (*id).clone()).collect();
+            Err(Box::new(ClassifyError::Ambiguous { name: name.clone(), plugins }))
+        }
     }
+}
+
+/// Whether it is an interface without functions and resources.
+fn only_types(shape: &InterfaceShape) -> bool {
+    shape.functions().is_empty() && shape.resources().is_empty()
 }
 
 /// The interfaces of `stoa:plugin`, read from the WIT that guests are given.
@@ -248,14 +309,14 @@ fn known(name: &InterfaceName, hooks: bool) -> Result<&'static InterfaceShape, B
     })
 }
 
-fn convention(name: &InterfaceName, import: &Extern) -> Class {
-    let missing = match import.shape() {
-        ExternShape::Interface(shape) => shape.missing_from(known(name, false)?).first().map(|f| (*f).to_owned()),
-        _ => Some(name.interface().to_owned()),
-    };
-    match missing {
+fn convention(name: &InterfaceName, shape: &InterfaceShape) -> Class {
+    match shape.missing_from(known(name, false)?).first() {
+        None if only_types(shape) => Ok(ImportClass::Types),
         None => Ok(ImportClass::Convention),
-        Some(function) => Err(Box::new(ClassifyError::ConventionType { name: name.clone(), function })),
+        Some(function) => {
+            let function = (*function).to_owned();
+            Err(Box::new(ClassifyError::ConventionType { name: name.clone(), function }))
+        }
     }
 }
 
@@ -275,22 +336,20 @@ fn check_hook(export: &Extern) -> Option<ClassifyError> {
 /// Calls between plugins carry values, and can fail without the callee's doing.
 fn check_calls(
     name: &InterfaceName,
-    import: &Extern,
+    shape: &InterfaceShape,
     class: &ImportClass,
-    manifest: &Manifest,
+    declared: &Declared,
     errors: &mut Vec<ClassifyError>,
 ) {
     let ImportClass::Dependency(plugin) = class else { return };
-    let on_failure = manifest.dependencies().get(plugin).map_or(OnFailure::default(), |d| d.on_failure);
+    let on_failure = declared.dependencies.get(plugin).map_or(OnFailure::default(), |d| d.on_failure);
     let (name, plugin) = (name.clone(), plugin.clone());
-    if let ExternShape::Interface(shape) = import.shape()
-        && let ([resource, ..], true) = (shape.resources(), shape.functions().is_empty())
-    {
+    if let ([resource, ..], true) = (shape.resources(), shape.functions().is_empty()) {
         let (function, blocker) = (resource.clone(), format!("resource {resource}"));
         errors.push(ClassifyError::NotValues { name: name.clone(), plugin: plugin.clone(), function, blocker });
     }
-    for (function, shape) in import.functions() {
-        let (name, plugin) = (name.clone(), plugin.clone());
+    for (function, shape) in shape.functions() {
+        let (name, plugin, function) = (name.clone(), plugin.clone(), function.clone());
         if let Some(blocker) = shape.blocker() {
             errors.push(ClassifyError::NotValues { name, plugin, function, blocker: blocker.to_owned() });
         } else if shape.call_error().is_none() && on_failure == OnFailure::Value {
@@ -299,10 +358,10 @@ fn check_calls(
     }
 }
 
-fn unused(imports: &[ClassifiedImport], manifest: &Manifest) -> Vec<Unused> {
+fn unused(imports: &[ClassifiedImport], declared: &Declared) -> Vec<Unused> {
     let mut plugins = BTreeSet::new();
     let mut packages = BTreeSet::new();
-    let names: BTreeSet<_> = imports.iter().map(|import| import.name.unversioned()).collect();
+    let names: BTreeSet<_> = imports.iter().map(|import| import.name.unversioned().to_string()).collect();
     for import in imports {
         match &import.class {
             ImportClass::Dependency(id) => {
@@ -315,14 +374,16 @@ fn unused(imports: &[ClassifiedImport], manifest: &Manifest) -> Vec<Unused> {
         }
     }
     let mut unused = Vec::new();
-    for (id, dependency) in manifest.dependencies() {
+    for (id, dependency) in &declared.dependencies {
         if plugins.contains(id) {
-            let missing = dependency.for_interfaces.iter().filter(|name| !names.contains(name));
+            let missing = dependency.for_interfaces.iter().filter(|name| !names.contains(*name));
             unused.extend(missing.map(|name| Unused::For(id.clone(), name.clone())));
         } else {
             unused.push(Unused::Dependency(id.clone()));
         }
     }
-    unused.extend(manifest.host().keys().filter(|p| !packages.contains(p)).map(|p| Unused::Host(p.clone())));
+    if let HostPackages::Named(named) = &declared.host {
+        unused.extend(named.iter().filter(|package| !packages.contains(package)).cloned().map(Unused::Host));
+    }
     unused
 }

@@ -146,6 +146,20 @@ impl InterfaceName {
         self.0.version.as_ref().map(wit_parser::PackageName::version_compat_track_string)
     }
 
+    /// Whether an export or offer of this name answers an import called `import`: the same interface in the same or
+    /// a higher version of one track, which is what the component model and the engine's linker call compatible.
+    ///
+    /// Types are not compared. Tools drop from an import what its component does not use, so that the hash of an
+    /// import tells nothing of an export with another hash; that an export keeps its functions is checked at
+    /// publish, and that an import's are among them at publish and by the linker.
+    pub fn serves(&self, import: &Self) -> bool {
+        let (ours, wanted) = (&self.0, &import.0);
+        let higher = || ours.version > wanted.version && self.track() == import.track();
+        ours.package == wanted.package
+            && ours.interface == wanted.interface
+            && (ours.version == wanted.version || higher())
+    }
+
     /// The same interface of no particular version.
     #[must_use]
     pub fn unversioned(&self) -> Self {
@@ -316,6 +330,28 @@ mod tests {
         ];
         for (text, track) in cases {
             assert_eq!(text.parse::<InterfaceName>().map(|name| name.track()), Ok(track.map(str::to_owned)), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_export_serves_imports_of_its_track_that_are_not_newer() {
+        let cases = [
+            ("a:b/c@1.2.0", "a:b/c@1.2.0", true),
+            ("a:b/c@1.2.0", "a:b/c@1.0.3", true),
+            ("a:b/c@1.2.0", "a:b/c@1.3.0", false),
+            ("a:b/c@2.0.0", "a:b/c@1.0.0", false),
+            ("a:b/c@0.2.5", "a:b/c@0.2.0", true),
+            ("a:b/c@0.3.0", "a:b/c@0.2.0", false),
+            ("a:b/c@0.0.2", "a:b/c@0.0.1", false),
+            ("a:b/c@1.0.0", "a:b/c@1.0.0-rc.1", false),
+            ("a:b/c", "a:b/c", true),
+            ("a:b/c@1.0.0", "a:b/c", false),
+            ("a:b/d@1.0.0", "a:b/c@1.0.0", false),
+            ("a:d/c@1.0.0", "a:b/c@1.0.0", false),
+        ];
+        let name = |text: &str| text.parse::<InterfaceName>().expect("an interface");
+        for (export, import, serves) in cases {
+            assert_eq!(name(export).serves(&name(import)), serves, "{export} for {import}");
         }
     }
 

@@ -17,6 +17,8 @@ pub const CONVENTION: &str = "stoa:plugin@0.1.0";
 ///
 /// A host interface of one version answers imports of that version and of every lower one that semver calls
 /// compatible with it (the same major, or the same minor below 1.0): an import says the least that a plugin needs.
+/// Types decide nothing here: an import has only what its component uses of the interface, and so often another hash
+/// than the whole. The linker compares function by function.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Offer {
     interfaces: BTreeMap<InterfaceName, Option<TypeHash>>,
@@ -30,7 +32,7 @@ impl Offer {
     }
 
     /// This offer with the interface `name` as well, for instance `acme:web/kv@1.2.0`. `types` is the structural
-    /// hash where the host knows it: an import of exactly this version must then have the same.
+    /// hash where the host knows it: it makes the offer another one (see [`Offer::digest`]) when the types change.
     #[must_use]
     pub fn with_interface(mut self, name: InterfaceName, types: Option<TypeHash>) -> Self {
         self.interfaces.insert(name, types);
@@ -72,48 +74,28 @@ impl Offer {
         Digest::of(&canonical::to_bytes(&value).unwrap_or_default())
     }
 
-    /// Whether the host answers an import of `name` whose types have the hash `types`.
+    /// Whether the host answers an import of `name`.
     ///
     /// # Errors
     /// [`Unanswered`], with what the host offers instead.
-    pub fn answers(&self, name: &InterfaceName, types: TypeHash) -> Result<(), Unanswered> {
-        // The exact name goes first, as in the engine's linker: a higher version does not hide a wrong type.
-        if let Some(known) = self.interfaces.get(name) {
-            let same = known.is_none_or(|hash| hash == types);
-            return if same { Ok(()) } else { Err(Unanswered::Types(name.clone())) };
-        }
+    pub fn answers(&self, name: &InterfaceName) -> Result<(), Unanswered> {
         let interface = name.unversioned();
         let offered: Vec<_> = self.interfaces.keys().filter(|ours| ours.unversioned() == interface).cloned().collect();
-        if offered.iter().any(|ours| serves(ours, name)) {
-            return Ok(());
-        }
-        Err(Unanswered::Version(offered))
+        if offered.iter().any(|ours| ours.serves(name)) { Ok(()) } else { Err(Unanswered(offered)) }
     }
 
     /// Whether the conventions of this program answer an import of `name`.
     pub(crate) fn answers_convention(name: &InterfaceName) -> bool {
         let (package, version) = CONVENTION.split_once('@').unwrap_or((CONVENTION, ""));
         let ours = format!("{package}/{}@{version}", name.interface()).parse();
-        ours.is_ok_and(|ours| serves(&ours, name))
+        ours.is_ok_and(|ours: InterfaceName| ours.serves(name))
     }
 }
 
-/// Why a host does not answer an import.
+/// Why a host does not answer an import: it offers these versions of the interface (none: it does not know it), and
+/// none of them is compatible and as high as the import's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unanswered {
-    /// It offers that very version with other types; the name.
-    Types(InterfaceName),
-    /// It offers these versions of the interface (none: it does not know it), and none of them is compatible and as
-    /// high as the import's.
-    Version(Vec<InterfaceName>),
-}
-
-/// Whether an export or offer called `ours` answers an import of `wanted`: the same interface in the same or a higher
-/// version of one track, which is what the component model and the engine's linker call compatible.
-pub(crate) fn serves(ours: &InterfaceName, wanted: &InterfaceName) -> bool {
-    let higher = || ours.version() > wanted.version() && ours.track() == wanted.track();
-    ours.unversioned() == wanted.unversioned() && (ours.version() == wanted.version() || higher())
-}
+pub struct Unanswered(pub Vec<InterfaceName>);
 
 #[cfg(test)]
 mod tests {
@@ -138,31 +120,22 @@ mod tests {
 
     #[test]
     fn a_higher_compatible_version_answers_an_import() {
-        let any = hash("00000000000000bb");
         for text in
             ["acme:web/kv@1.0.0", "acme:web/kv@1.4.1", "acme:web/kv@2.0.0", "acme:web/log", "acme:web/old@0.2.1"]
         {
-            assert_eq!(offer().answers(&name(text), any), Ok(()), "{text}");
+            assert_eq!(offer().answers(&name(text)), Ok(()), "{text}");
         }
     }
 
     #[test]
     fn a_lower_or_incompatible_version_does_not() {
-        let any = hash("00000000000000bb");
         let kv = || vec![name("acme:web/kv@1.4.2"), name("acme:web/kv@2.0.0")];
         for text in ["acme:web/kv@1.4.3", "acme:web/kv@3.0.0", "acme:web/kv@1.0.0-rc.1", "acme:web/kv"] {
-            assert_eq!(offer().answers(&name(text), any), Err(Unanswered::Version(kv())), "{text}");
+            assert_eq!(offer().answers(&name(text)), Err(Unanswered(kv())), "{text}");
         }
         let old = vec![name("acme:web/old@0.2.3")];
-        assert_eq!(offer().answers(&name("acme:web/old@0.1.0"), any), Err(Unanswered::Version(old)));
-        assert_eq!(offer().answers(&name("acme:web/http@1.0.0"), any), Err(Unanswered::Version(vec![])));
-    }
-
-    #[test]
-    fn the_same_version_with_other_types_does_not() {
-        let kv = name("acme:web/kv@1.4.2");
-        assert_eq!(offer().answers(&kv, hash("00000000000000aa")), Ok(()));
-        assert_eq!(offer().answers(&kv, hash("00000000000000bb")), Err(Unanswered::Types(kv)));
+        assert_eq!(offer().answers(&name("acme:web/old@0.1.0")), Err(Unanswered(old)));
+        assert_eq!(offer().answers(&name("acme:web/http@1.0.0")), Err(Unanswered(vec![])));
     }
 
     #[test]

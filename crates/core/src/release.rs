@@ -12,8 +12,10 @@ use crate::{
     version::{Version, VersionReq},
 };
 
+mod answer;
 mod assemble;
 
+pub use answer::providers_of;
 pub use assemble::ReleaseBlobs;
 
 /// A component is at most this long (128 MiB): an embedded Python or JavaScript runtime takes 12 to 18 MB.
@@ -108,6 +110,8 @@ pub enum Provider {
     Convention,
     /// WASI, granted by policy.
     Wasi,
+    /// Nobody: the interface has types alone, which only get their names from it.
+    Types,
 }
 
 /// An interface that a component imports.

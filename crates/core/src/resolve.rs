@@ -8,7 +8,8 @@
 //! - A host runs one version of a plugin.
 //! - A pre-release is chosen only where a requirement names one (Cargo's rule), a yanked release only where the
 //!   lock names exactly that artifact.
-//! - A provider's version will do only if it exports what the caller imports, with the same types.
+//! - A provider's version will do only if it exports the interfaces that the caller imports, in the same or a higher
+//!   version of the same semver track. Hashes of types refuse nothing: an import has only what its caller uses.
 //! - A requirement on an optional dependency applies if the plugin is there for another reason; by itself it
 //!   brings nothing in. An optional *wish* of the host is granted wherever any set of versions grants it.
 //! - What the lock names is kept where it fits.
@@ -109,7 +110,7 @@ pub enum Source {
 pub struct Binding {
     /// What the caller imports.
     pub import: InterfaceName,
-    /// What the provider exports: the same name, or a compatible higher version with the same types.
+    /// What the provider exports: the same name, or a compatible higher version.
     pub export: InterfaceName,
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct Line {
 impl Capabilities {
     /// What `imports` amount to.
     pub fn of(imports: &[Import]) -> Self {
-        let asked = imports.iter().filter(|import| import.from != Provider::Dependency);
+        let asked = imports.iter().filter(|import| !matches!(import.from, Provider::Dependency | Provider::Types));
         Self(asked.filter_map(|import| power(&import.name.to_string())).collect())
     }
 

@@ -276,6 +276,7 @@ impl<'v> ImportView<'v> {
             Provider::Host => "the host program",
             Provider::Convention => "every Stoa host",
             Provider::Wasi => "WASI, granted by policy",
+            Provider::Types => "nobody: types alone",
         };
         Self { import, provider }
     }

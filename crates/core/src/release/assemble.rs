@@ -6,9 +6,7 @@ use super::{BlobRef, Export, Import, Provider, Release, ReleaseError, Runtime};
 use crate::{
     classify::{Classified, ClassifiedImport, ImportClass},
     component::Inspection,
-    id::PluginId,
-    interface::InterfaceName,
-    manifest::{Dependency, LimitWishes, Manifest, RuntimeWishes},
+    manifest::{LimitWishes, Manifest, RuntimeWishes},
 };
 
 /// The blobs that a release names.
@@ -41,7 +39,7 @@ impl Release {
             wit: BlobRef::of(component.wit().as_bytes()),
             readme: blobs.readme,
             dependencies: manifest.dependencies().iter().map(|(id, dep)| (id.clone(), dep.into())).collect(),
-            imports: imports_of(imports, manifest),
+            imports: imports.imports.iter().map(Import::from).collect(),
             exports: exports_of(component),
             tracks: component.tracks().to_vec(),
             capabilities: capabilities(manifest),
@@ -58,35 +56,16 @@ impl Release {
     }
 }
 
-fn imports_of(classified: &Classified, manifest: &Manifest) -> Vec<Import> {
-    let import = |import: &ClassifiedImport| Import {
-        name: import.name.clone(),
-        types: import.type_hash,
-        from: match import.class {
+impl From<&ClassifiedImport> for Import {
+    fn from(import: &ClassifiedImport) -> Self {
+        let from = match import.class {
             ImportClass::Wasi => Provider::Wasi,
             ImportClass::Convention => Provider::Convention,
             ImportClass::Dependency(_) => Provider::Dependency,
             ImportClass::Host(_) => Provider::Host,
-            ImportClass::Types => provider_of_types(&import.name, manifest),
-        },
-    };
-    let mut imports: Vec<Import> = classified.imports.iter().map(import).collect();
-    imports.sort();
-    imports
-}
-
-/// Types need nobody to answer them; they are listed under who would, by their package.
-fn provider_of_types(name: &InterfaceName, manifest: &Manifest) -> Provider {
-    let package = name.package();
-    let declared = |(id, dependency): (&PluginId, &Dependency)| {
-        package.is(id)
-            || dependency.for_interfaces.iter().any(|named| named.to_string() == name.unversioned().to_string())
-    };
-    match (package.namespace(), package.name()) {
-        ("wasi", _) => Provider::Wasi,
-        ("stoa", "plugin") => Provider::Convention,
-        _ if manifest.dependencies().iter().any(declared) => Provider::Dependency,
-        _ => Provider::Host,
+            ImportClass::Types => Provider::Types,
+        };
+        Self { name: import.name.clone(), types: import.type_hash, from }
     }
 }
 

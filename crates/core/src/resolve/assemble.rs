@@ -14,7 +14,7 @@ use crate::{
     resolve::{
         Change, Diff, Edge, ResolveError, Resolved, Source,
         error::exact,
-        universe::{Mismatch, Universe, bind, imports_from},
+        universe::{NotExported, Universe, bind, imports_from},
     },
     version::VersionReq,
 };
@@ -29,7 +29,7 @@ pub(super) enum Broken<'a> {
     /// It is there in a version that the caller does not ask for.
     Version(&'a PluginId, &'a VersionReq),
     /// It does not export what the caller imports.
-    Interface(&'a PluginId, Mismatch<'a>),
+    Interface(&'a PluginId, NotExported<'a>),
 }
 
 impl std::fmt::Display for Broken<'_> {
@@ -37,7 +37,7 @@ impl std::fmt::Display for Broken<'_> {
         match self {
             Self::Missing(id) => write!(f, "it needs `{id}`, which is not there"),
             Self::Version(id, requirement) => write!(f, "it needs `{id}` {requirement}"),
-            Self::Interface(id, mismatch) => write!(f, "`{id}` does not answer it: {mismatch}"),
+            Self::Interface(id, why) => write!(f, "`{id}` does not answer it: {why}"),
         }
     }
 }

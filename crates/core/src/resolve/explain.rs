@@ -49,7 +49,7 @@ impl Explanation {
         &self.hints
     }
 
-    /// Releases that were passed over and may have been expected: yanked ones, pre-releases, other types.
+    /// Releases that were passed over and may have been expected: yanked ones, pre-releases, other interfaces.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

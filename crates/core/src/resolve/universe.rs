@@ -8,8 +8,8 @@ use crate::{
     id::PluginId,
     interface::InterfaceName,
     lock::Lock,
-    offer::{Offer, Unanswered, serves},
-    release::{Dependency, Export, Import, Kind, Provider},
+    offer::{Offer, Unanswered},
+    release::{Dependency, Export, Import, Kind, Provider, providers_of},
     resolve::{Binding, Documents, Known, versions::Versions},
     time::Time,
     version::{Version, VersionReq},
@@ -66,22 +66,13 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Why a provider's version does not answer an import.
+/// A provider's version does not answer this import: it does not export the interface in a version that would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Mismatch<'a> {
-    /// It exports the interface with other types.
-    Types { import: &'a InterfaceName, export: &'a InterfaceName },
-    /// It does not export the interface in a version that would do.
-    Missing { import: &'a InterfaceName },
-}
+pub(super) struct NotExported<'a>(&'a InterfaceName);
 
-impl fmt::Display for Mismatch<'_> {
+impl fmt::Display for NotExported<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Types { import, export } if import == export => write!(f, "its {export} has other types"),
-            Self::Types { import, export } => write!(f, "its {export} has other types than {import}"),
-            Self::Missing { import } => write!(f, "it does not export {import}"),
-        }
+        write!(f, "it does not export {}", self.0)
     }
 }
 
@@ -191,12 +182,10 @@ impl<'a> Universe<'a> {
     /// The imports of a release that this host does not answer.
     pub(super) fn unanswered(&self, listing: &'a Listing) -> Vec<(&'a Import, Unanswered)> {
         let judge = |import: &'a Import| match import.from {
-            Provider::Host => self.offer.answers(&import.name, import.types).err().map(|why| (import, why)),
-            Provider::Convention if !Offer::answers_convention(&import.name) => {
-                Some((import, Unanswered::Version(Vec::new())))
-            }
-            // A dependency is another plugin's matter, WASI that of the tracks.
-            Provider::Convention | Provider::Dependency | Provider::Wasi => None,
+            Provider::Host => self.offer.answers(&import.name).err().map(|why| (import, why)),
+            Provider::Convention if !Offer::answers_convention(&import.name) => Some((import, Unanswered(Vec::new()))),
+            // A dependency is another plugin's matter, WASI that of the tracks, types nobody's.
+            Provider::Convention | Provider::Dependency | Provider::Wasi | Provider::Types => None,
         };
         listing.imports.iter().filter_map(judge).collect()
     }
@@ -207,21 +196,12 @@ impl<'a> Universe<'a> {
     }
 }
 
-/// Who of the dependencies of `caller` answers `import`: one that says so (`for`), else the one whose id is the
-/// WIT package of the import.
+/// Who of the dependencies of `caller` answers `import`.
 fn provider<'a>(caller: &'a Listing, import: &Import) -> Result<&'a PluginId, Reason> {
-    let (name, unversioned) = (import.name.to_string(), import.name.unversioned().to_string());
-    let says =
-        |dependency: &Dependency| dependency.for_interfaces.iter().any(|said| *said == name || *said == unversioned);
-    let mut said = caller.dependencies.iter().filter(|(_, dependency)| says(dependency)).map(|(id, _)| id);
-    match (said.next(), said.next()) {
-        (Some(id), None) => Ok(id),
-        (Some(_), Some(_)) => Err(Reason::Ambiguous(import.name.clone())),
-        (None, _) => {
-            let mut ids = caller.dependencies.keys();
-            let same = ids.find(|id| import.name.package().is(id));
-            same.ok_or_else(|| Reason::Unprovided(import.name.clone()))
-        }
+    match providers_of(&caller.dependencies, &import.name).as_slice() {
+        [id] => Ok(id),
+        [] => Err(Reason::Unprovided(import.name.clone())),
+        _ => Err(Reason::Ambiguous(import.name.clone())),
     }
 }
 
@@ -231,19 +211,8 @@ pub(super) fn imports_from<'a>(caller: &'a Listing, id: &PluginId) -> Vec<&'a Im
     imports.filter(|import| provider(caller, import) == Ok(id)).collect()
 }
 
-/// The export that answers `import`: that of the same name, else the highest compatible one above it. Its types
-/// must be the same in either case.
-pub(super) fn bind<'a>(import: &'a Import, exports: &'a [Export]) -> Result<Binding, Mismatch<'a>> {
-    let binding = |export: &Export| Binding { import: import.name.clone(), export: export.name.clone() };
-    let types = |export: &'a Export| Mismatch::Types { import: &import.name, export: &export.name };
-    if let Some(export) = exports.iter().find(|export| export.name == import.name) {
-        return if export.types == import.types { Ok(binding(export)) } else { Err(types(export)) };
-    }
-    let mut serving: Vec<_> = exports.iter().filter(|export| serves(&export.name, &import.name)).collect();
-    serving.sort_by(|a, b| b.name.version().cmp(&a.name.version()));
-    match (serving.iter().find(|export| export.types == import.types), serving.first()) {
-        (Some(export), _) => Ok(binding(export)),
-        (None, Some(export)) => Err(types(export)),
-        (None, None) => Err(Mismatch::Missing { import: &import.name }),
-    }
+/// The import and the export that answers it.
+pub(super) fn bind<'a>(import: &'a Import, exports: &[Export]) -> Result<Binding, NotExported<'a>> {
+    let export = import.answered_by(exports).ok_or(NotExported(&import.name))?;
+    Ok(Binding { import: import.name.clone(), export: export.name.clone() })
 }

@@ -4,6 +4,7 @@ use stoa_core::{
     classify::{ClassifyError, ImportClass, classify},
     component::Inspection,
     manifest::Manifest,
+    release::Import,
 };
 
 use crate::build::{inspect_wat, inspect_wit};
@@ -128,6 +129,30 @@ fn a_function_without_a_place_for_failure_needs_on_failure_trap() {
     let trap = manifest("[dependencies]\n\"acme:sum\" = { version = \"^1\", on-failure = \"trap\" }\n");
     let classes = classify(&component, &trap).map(|c| c.imports.into_iter().map(|i| i.class).collect::<Vec<_>>());
     assert_eq!(classes, Ok(vec![ImportClass::Dependency(plugin)]));
+}
+
+#[test]
+fn types_of_a_dependency_or_a_convention_need_nobody() {
+    let component = inspect_wit(
+        "package demo:site;
+         world w { import acme:geo/types@1.0.0; import acme:geo/area@1.0.0; import stoa:plugin/types@0.1.0; }
+         package acme:geo@1.0.0 {
+             interface types { record point { x: s32, y: s32 } }
+             interface area {
+                 use types.{point};
+                 use stoa:plugin/types@0.1.0.{call-error};
+                 area: func(of: list<point>) -> result<u64, call-error>;
+             }
+         }",
+    );
+    let declared = manifest("[dependencies]\n\"acme:geo\" = \"^1\"\n[build]\ncomponent = \"site.wasm\"\n");
+    let classified = classify(&component, &declared).expect("all is declared");
+    let record: Vec<_> =
+        classified.imports.iter().map(Import::from).map(|i| format!("{} {:?}", i.name, i.from)).collect();
+    assert_eq!(
+        record,
+        ["acme:geo/area@1.0.0 Dependency", "acme:geo/types@1.0.0 Types", "stoa:plugin/types@0.1.0 Types"]
+    );
 }
 
 #[test]

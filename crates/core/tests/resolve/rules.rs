@@ -74,7 +74,7 @@ demo:a 1.0.0
     needs demo:b ^1
     imports demo:b/x@1.0.0 a
 demo:b 1.0.0
-    exports demo:b/x@1.0.0 a
+    exports demo:b/x@1.0.0 c
     exports demo:b/x@1.1.0 a
 ",
     );
@@ -103,7 +103,37 @@ acme:fast 1.0.0
 }
 
 #[test]
-fn a_provider_with_other_types_is_passed_over_for_an_older_one_that_fits() {
+fn a_caller_of_one_function_out_of_two_is_answered_by_the_whole_interface() {
+    // The toolchain dropped a function from the import, so that it has another hash than any export.
+    let world = World::of(
+        "
+demo:a 1.0.0
+    needs demo:b ^1
+    imports demo:b/x@1.0.0 a
+demo:b 1.0.0
+    exports demo:b/x@1.0.0 c
+",
+    );
+    assert_eq!(world.chosen("demo:a *"), ["demo:b@1.0.0", "demo:a@1.0.0"]);
+}
+
+#[test]
+fn an_import_of_types_alone_needs_no_export_and_no_host() {
+    let world = World::of(
+        "
+demo:a 1.0.0
+    needs demo:b ^1
+    types demo:b/types@1.0.0
+    types acme:geo/types@1.0.0
+    types stoa:plugin/types@0.1.0
+demo:b 1.0.0
+",
+    );
+    assert_eq!(world.chosen("demo:a *"), ["demo:b@1.0.0", "demo:a@1.0.0"]);
+}
+
+#[test]
+fn a_function_added_in_a_minor_version_keeps_older_callers() {
     let world = World::of(
         "
 demo:a 1.0.0
@@ -112,11 +142,29 @@ demo:a 1.0.0
 demo:b 1.0.0
     exports demo:b/x@1.0.0 a
 demo:b 1.1.0
-    exports demo:b/x@1.0.0 c
+    exports demo:b/x@1.1.0 c
 demo:b 1.2.0
 ",
     );
-    assert_eq!(world.chosen("demo:a *"), ["demo:b@1.0.0", "demo:a@1.0.0"]);
+    assert_eq!(world.chosen("demo:a *"), ["demo:b@1.1.0", "demo:a@1.0.0"]);
+}
+
+#[test]
+fn among_higher_exports_one_with_the_very_types_of_the_import_wins() {
+    let world = World::of(
+        "
+demo:a 1.0.0
+    needs demo:b ^1
+    imports demo:b/x@1.0.0 a
+demo:b 1.0.0
+    exports demo:b/x@1.1.0 a
+    exports demo:b/x@1.2.0 c
+    exports demo:b/x@2.0.0 a
+",
+    );
+    let resolution = world.resolve("demo:a *", None, Mode::Keep).expect("a resolution");
+    let bindings: Vec<_> = resolution.plugins.iter().flat_map(|p| &p.edges).flat_map(|e| &e.bindings).collect();
+    assert_eq!(bindings.iter().map(|b| b.export.to_string()).collect::<Vec<_>>(), ["demo:b/x@1.1.0"]);
 }
 
 #[test]
@@ -149,17 +197,15 @@ fn prereleases_are_chosen_only_where_named() {
 }
 
 #[test]
-fn a_host_answers_by_version_types_and_track() {
+fn a_host_answers_by_version_and_track() {
     let world = World::of(
         "
 offers acme:web/kv@1.4.0 a
 offers-track wasi:0.2
 demo:a 1.0.0
-    host acme:web/kv@1.4.0 a
+    host acme:web/kv@1.3.0 b
     track wasi:0.2
     convention stoa:plugin/log@0.1.0
-demo:a 1.1.0
-    host acme:web/kv@1.4.0 b
 demo:a 1.2.0
     host acme:web/kv@1.5.0 a
 demo:a 1.3.0

@@ -25,7 +25,7 @@ pub(crate) struct World {
 impl World {
     /// Reads releases, one a line (`id version [interface] [yanked REASON]`), each followed by indented lines:
     /// `needs ID REQ [optional] [trap] [for=NAME]`, `imports NAME HASH`, `exports NAME HASH`, `host NAME HASH`,
-    /// `convention NAME`, `track NAME`, `cap NAME`. A line `absent ID` proves a plugin's absence; lines
+    /// `types NAME`, `convention NAME`, `track NAME`, `cap NAME`. A line `absent ID` proves a plugin's absence; lines
     /// `offers NAME [HASH]` and `offers-track NAME` speak of the host.
     pub(crate) fn of(text: &str) -> Self {
         let mut world = Self { documents: BTreeMap::new(), offer: Offer::new() };
@@ -102,6 +102,7 @@ impl World {
             }
             ["imports", name, hash] => listing.imports.push(import(name, hash, Provider::Dependency)),
             ["host", name, hash] => listing.imports.push(import(name, hash, Provider::Host)),
+            ["types", name] => listing.imports.push(import(name, "1", Provider::Types)),
             ["convention", name] => listing.imports.push(import(name, "1", Provider::Convention)),
             ["exports", name, hash] => listing.exports.push(Export { name: parse(name), types: types(hash) }),
             ["track", name] => listing.tracks.push((*name).to_owned()),

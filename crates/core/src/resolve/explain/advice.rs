@@ -2,7 +2,6 @@
 
 use crate::{
     id::PluginId,
-    offer::Unanswered,
     resolve::{
         explain::{
             MAX_HINTS,
@@ -23,10 +22,9 @@ pub(super) fn upgrades(universe: &Universe<'_>, facts: &Facts<'_>) -> Vec<String
     for need in &facts.needs_host {
         hints.extend(match &need.what {
             Offered::Track(track) => Some(format!("run it on a host that offers the track {track}")),
-            Offered::Interface(interface) => least(universe, need, interface).map(|(name, why)| match why {
-                Unanswered::Types(_) => format!("run it on a host whose {name} has the types that it imports"),
-                Unanswered::Version(_) => format!("run it on a host that offers {name}"),
-            }),
+            Offered::Interface(interface) => {
+                least(universe, need, interface).map(|(name, _)| format!("run it on a host that offers {name}"))
+            }
         });
     }
     let unknown = facts.asked.iter().filter(|want| universe.rows(&want.id).is_empty());

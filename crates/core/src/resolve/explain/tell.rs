@@ -169,10 +169,7 @@ fn host_end(universe: &Universe<'_>, facts: &Facts<'_>, need: &NeedsHost<'_>) ->
             format!("{subject} {verb} the track {track} (this host offers {offered})")
         }
         Offered::Interface(interface) => match least(universe, need, interface) {
-            Some((name, Unanswered::Types(_))) => {
-                format!("{subject} {verb} {name} from the host, whose {name} has other types")
-            }
-            Some((name, Unanswered::Version(offered))) => {
+            Some((name, Unanswered(offered))) => {
                 let offered = offered.iter().map(ToString::to_string).collect::<Vec<_>>();
                 let offered = match offered.is_empty() {
                     true => "does not offer it".to_owned(),
