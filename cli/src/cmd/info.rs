@@ -79,6 +79,7 @@ fn provider(from: Provider) -> &'static str {
         Provider::Host => "the host",
         Provider::Convention => "every host",
         Provider::Wasi => "WASI, as policy grants",
+        Provider::Types => "nobody: it has types only",
     }
 }
 

@@ -24,8 +24,8 @@ pub(crate) async fn run(args: &Yank, verb: Verb, output: Output) -> Result<(), F
     };
     let path = format!("plugins/{}/{}/{version}/{word}", id.namespace(), id.name());
     let answer = api.post(&path, &json!({"reason": args.reason})).await?;
-    let seq = answer.get("seq").and_then(Value::as_u64).unwrap_or_default();
-    let text = format!("{GOOD}{word}ed{GOOD:#} {NAME}{id}@{version}{NAME:#} {DIM}event {seq}{DIM:#}");
+    let seq = answer.get("yanked_seq").and_then(Value::as_u64).map(|seq| format!("event {seq}")).unwrap_or_default();
+    let text = format!("{GOOD}{word}ed{GOOD:#} {NAME}{id}@{version}{NAME:#} {DIM}{seq}{DIM:#}");
     output.result(text, &answer);
     Ok(())
 }

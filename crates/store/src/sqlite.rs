@@ -37,8 +37,10 @@ const CHECKED_EVENTS: usize = 100;
 /// Within one process commits queue for the one connection that writes, so that none ever meets another at the head.
 #[derive(Debug, Clone)]
 pub struct SqliteLedger {
-    writer: Arc<Mutex<Connection>>,
     readers: Arc<[Arc<Mutex<Connection>>]>,
+    /// Behind the readers, so that it is dropped last: the last connection to close folds the write-ahead log into
+    /// the file, and one that only reads can not. A ledger at rest is then one file.
+    writer: Arc<Mutex<Connection>>,
     turn: Arc<AtomicUsize>,
 }
 

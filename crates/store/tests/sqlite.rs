@@ -208,3 +208,15 @@ async fn a_writer_waits_for_another_process_and_reads_do_not() {
     writer.await.expect("a commit");
     assert_eq!(ledger.list("p", None, 10, start()).await.expect("a list").len(), 2);
 }
+
+#[tokio::test]
+async fn a_ledger_that_is_closed_is_one_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger.sqlite");
+    let ledger = open(&path).await;
+    fill(&ledger, 3).await;
+    drop(ledger);
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(names, ["ledger.sqlite"], "a copy of this file is a backup of the ledger");
+}
