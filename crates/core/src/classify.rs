@@ -56,7 +56,7 @@ impl From<&Release> for Declared {
 pub enum ImportClass {
     /// WASI 0.2: linked by every host, reaching what policy grants.
     Wasi,
-    /// `stoa:plugin`: offered by every host.
+    /// The host, through an interface of `stoa:plugin`.
     Convention,
     /// A plugin.
     Dependency(PluginId),

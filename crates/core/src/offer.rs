@@ -10,10 +10,7 @@ use crate::{
     interface::{InterfaceName, TypeHash},
 };
 
-/// The conventions between plugins and hosts (`stoa:plugin`) that this program has. Every host offers them.
-pub const CONVENTION: &str = "stoa:plugin@0.1.0";
-
-/// What a host gives: interfaces with their versions, and tracks such as `wasi:0.2`.
+/// What a host gives: interfaces with their versions, those of `stoa:plugin` among them, and tracks such as `wasi:0.2`.
 ///
 /// A host interface of one version answers imports of that version and of every lower one that semver calls
 /// compatible with it (the same major, or the same minor below 1.0): an import says the least that a plugin needs.
@@ -26,7 +23,7 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// An offer of nothing but the conventions.
+    /// An offer of nothing.
     pub fn new() -> Self {
         Self::default()
     }
@@ -57,7 +54,7 @@ impl Offer {
     }
 
     /// The digest that a lock file names: of the canonical JSON
-    /// `{"convention", "interfaces": {name: hash or null}, "multi-major": false, "tracks": […]}`.
+    /// `{"interfaces": {name: hash or null}, "multi-major": false, "tracks": […]}`.
     ///
     /// `multi-major` (several majors of a plugin side by side) is not on offer yet; it is written so that
     /// the digests of hosts without it stay when it is.
@@ -67,9 +64,7 @@ impl Offer {
             .iter()
             .map(|(name, types)| (name.to_string(), types.map(|hash| hash.to_string())))
             .collect();
-        let value = json!({
-            "convention": CONVENTION, "interfaces": interfaces, "multi-major": false, "tracks": self.tracks,
-        });
+        let value = json!({"interfaces": interfaces, "multi-major": false, "tracks": self.tracks});
         // Strings, a flag and lists of them always have a canonical form.
         Digest::of(&canonical::to_bytes(&value).unwrap_or_default())
     }
@@ -82,13 +77,6 @@ impl Offer {
         let interface = name.unversioned();
         let offered: Vec<_> = self.interfaces.keys().filter(|ours| ours.unversioned() == interface).cloned().collect();
         if offered.iter().any(|ours| ours.serves(name)) { Ok(()) } else { Err(Unanswered(offered)) }
-    }
-
-    /// Whether the conventions of this program answer an import of `name`.
-    pub(crate) fn answers_convention(name: &InterfaceName) -> bool {
-        let (package, version) = CONVENTION.split_once('@').unwrap_or((CONVENTION, ""));
-        let ours = format!("{package}/{}@{version}", name.interface()).parse();
-        ours.is_ok_and(|ours: InterfaceName| ours.serves(name))
     }
 }
 
@@ -139,16 +127,16 @@ mod tests {
     }
 
     #[test]
-    fn the_conventions_are_on_every_offer() {
-        assert!(Offer::answers_convention(&name("stoa:plugin/log@0.1.0")));
-        assert!(!Offer::answers_convention(&name("stoa:plugin/log@0.1.1")));
-        assert!(!Offer::answers_convention(&name("stoa:other/log@0.1.0")));
-        assert!(crate::interface::STOA_PLUGIN_WIT.contains(&format!("\npackage {CONVENTION};\n")));
+    fn conventions_are_offered_one_by_one() {
+        let host = offer().with_interface(name("stoa:plugin/log@0.1.0"), None);
+        assert_eq!(host.answers(&name("stoa:plugin/log@0.1.0")), Ok(()));
+        assert_eq!(host.answers(&name("stoa:plugin/state@0.1.0")), Err(Unanswered(vec![])));
+        assert_eq!(Offer::new().answers(&name("stoa:plugin/log@0.1.0")), Err(Unanswered(vec![])));
     }
 
     #[test]
     fn the_digest_of_an_offer_stays() {
-        insta::assert_snapshot!(offer().digest(), @"31df02f35744a77c94bf1f6e0f2bb082d71c02009627d7bf5da6db25974e3a1e");
+        insta::assert_snapshot!(offer().digest(), @"f4aceee97649fa6da36e4829c9e7bc2c837aa9b98d42a52cb80fc8547296cf48");
         assert_ne!(offer().digest(), offer().with_track("wasi:0.3").digest());
         assert_ne!(Offer::new().digest(), Digest::of(b""));
     }

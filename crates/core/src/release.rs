@@ -106,7 +106,7 @@ pub enum Provider {
     Dependency,
     /// The host.
     Host,
-    /// `stoa:plugin`, which every host has.
+    /// The host, through an interface of `stoa:plugin`.
     Convention,
     /// WASI, granted by policy.
     Wasi,

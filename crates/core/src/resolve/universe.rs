@@ -182,10 +182,10 @@ impl<'a> Universe<'a> {
     /// The imports of a release that this host does not answer.
     pub(super) fn unanswered(&self, listing: &'a Listing) -> Vec<(&'a Import, Unanswered)> {
         let judge = |import: &'a Import| match import.from {
-            Provider::Host => self.offer.answers(&import.name).err().map(|why| (import, why)),
-            Provider::Convention if !Offer::answers_convention(&import.name) => Some((import, Unanswered(Vec::new()))),
+            // Conventions too: a host need not have `state`, for one.
+            Provider::Host | Provider::Convention => self.offer.answers(&import.name).err().map(|why| (import, why)),
             // A dependency is another plugin's matter, WASI that of the tracks, types nobody's.
-            Provider::Convention | Provider::Dependency | Provider::Wasi | Provider::Types => None,
+            Provider::Dependency | Provider::Wasi | Provider::Types => None,
         };
         listing.imports.iter().filter_map(judge).collect()
     }

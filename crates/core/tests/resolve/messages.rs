@@ -66,6 +66,14 @@ fn a_host_without_the_interface() {
 }
 
 #[test]
+fn a_host_without_state() {
+    insta::assert_snapshot!(report(
+        "offers stoa:plugin/log@0.1.0\ndemo:a 1.0.0\n    convention stoa:plugin/log@0.1.0\n    convention stoa:plugin/state@0.1.0",
+        "demo:a *"
+    ));
+}
+
+#[test]
 fn a_host_without_the_track() {
     insta::assert_snapshot!(report(
         "offers-track wasi:0.2\ndemo:a 1.0.0\n    track wasi:0.3\ndemo:a 0.9.0",

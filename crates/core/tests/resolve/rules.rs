@@ -201,6 +201,7 @@ fn a_host_answers_by_version_and_track() {
     let world = World::of(
         "
 offers acme:web/kv@1.4.0 a
+offers stoa:plugin/log@0.1.0
 offers-track wasi:0.2
 demo:a 1.0.0
     host acme:web/kv@1.3.0 b
