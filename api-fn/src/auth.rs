@@ -81,7 +81,8 @@ fn bearer(headers: &HeaderMap) -> Result<Token, Problem> {
     token.trim().parse().map_err(|error: crate::token::TokenError| Problem::new(Code::KeyMalformed, error.to_string()))
 }
 
-fn check_times(key: &KeyItem, now: Time) -> Result<(), Problem> {
+/// Checks that a key is neither revoked nor expired.
+pub(crate) fn check_times(key: &KeyItem, now: Time) -> Result<(), Problem> {
     if let Some(at) = key.revoked_at {
         return Err(Problem::new(Code::KeyRevoked, format!("the key {} was revoked at {at}", key.id)));
     }

@@ -65,9 +65,9 @@ pub(crate) async fn list<T: Item>(
     after: Option<&str>,
     limit: usize,
     now: Time,
-) -> Result<Vec<T>, Problem> {
+) -> Result<Vec<Kept<T>>, Problem> {
     let rows = ledger.list(partition, after, limit, now).await.map_err(|error| ledger_problem(&error))?;
-    rows.iter().map(|(key, raw)| read::<T>(key, raw).map(|kept| kept.value)).collect()
+    rows.iter().map(|(key, raw)| read(key, raw)).collect()
 }
 
 fn read<T: Item>(key: &ItemKey, raw: &Raw) -> Result<Kept<T>, Problem> {
@@ -88,6 +88,12 @@ pub(crate) fn put<T: Item>(
     let key = T::key(name).map_err(|error| Problem::internal(&error))?;
     let value = canonical::to_bytes(value).map_err(|error| Problem::internal(&error))?;
     Ok(Write { key, expect, action: Action::Put { value, expires } })
+}
+
+/// The condition that an item is still as it was read, without a write.
+pub(crate) fn check<T: Item>(name: T::Name<'_>, expect: Expect) -> Result<Write, Problem> {
+    let key = T::key(name).map_err(|error| Problem::internal(&error))?;
+    Ok(Write { key, expect, action: Action::Check })
 }
 
 /// Carries a transaction out. Where the engine failed, nobody knows whether it took effect; so it is sent once

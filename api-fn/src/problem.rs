@@ -83,6 +83,8 @@ problems! {
         "Use a key with the scope that the detail names."
     KeyIdUnknown "key-id-unknown" NOT_FOUND "There is no API key with this id"
         "`GET /api/v1/keys` lists the keys."
+    LastAdminKey "last-admin-key" CONFLICT "The key is the last one that administers the registry"
+        "Make another key with the scope `admin` first, then revoke this one."
     ExpiryInvalid "expiry-invalid" UNPROCESSABLE_ENTITY "A key can not expire at this time"
         "Give a time that is still to come."
 
@@ -129,6 +131,8 @@ problems! {
         "Remove the dependency."
     DocumentFull "document-full" CONFLICT "The plugin has as much history as its index document holds"
         "Go on under a new name, and say so in the readme of the old one."
+    IndexFull "index-full" INSUFFICIENT_STORAGE "The part of the index that would list the plugin is full"
+        "Publish under another name, which another part lists, or tell the operator of the registry."
     ApiBroken "api-broken" UNPROCESSABLE_ENTITY "A minor release or a patch removes or changes what the one before exports"
         "Publish it as the next major version, or keep the function as it was."
 

@@ -7,6 +7,7 @@
 //! | [`PluginItem`] | `plugin:NS:NAME` | `about` | yes |
 //! | [`ReleaseItem`] | `plugin:NS:NAME` | `release:VERSION` | yes |
 //! | [`NameItem`] of a plugin | `names:NS` | `SKELETON` | yes |
+//! | [`BucketItem`] | `index-buckets` | `HH` | yes |
 //! | [`KeyItem`] | `keys` | `ID` | no: private |
 //! | [`PublishItem`] | `publishes` | `ID` | no: private, expires |
 //!
@@ -30,7 +31,7 @@ use stoa_core::{
 use stoa_store::ledger::{ItemKey, KeyError};
 
 use crate::{
-    publish::id::PublishId,
+    publish::{bucket::Bucket, id::PublishId},
     scope::Scope,
     skeleton::Skeleton,
     token::{KeyId, SecretHash},
@@ -169,6 +170,24 @@ impl Item for ReleaseItem {
 
     fn key((id, version): (&PluginId, &Version)) -> Result<ItemKey, KeyError> {
         ItemKey::new(partition(id), format!("release:{version}"))
+    }
+}
+
+/// What the plugins of a bucket take in the index. Written with the first release of each of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketItem {
+    /// Always 1.
+    pub format: u32,
+    /// At most this many bytes have the entries of its plugins: see [`crate::publish::bucket`].
+    pub entry_bytes: u64,
+}
+
+impl Item for BucketItem {
+    type Name<'a> = Bucket;
+
+    fn key(bucket: Bucket) -> Result<ItemKey, KeyError> {
+        ItemKey::new("index-buckets", bucket.to_string())
     }
 }
 

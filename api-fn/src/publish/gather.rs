@@ -9,10 +9,11 @@ use crate::{
     items::{self, Kept, ledger_problem},
     problem::Problem,
     publish::{
+        bucket::Bucket,
         known::{Known, meeting, mentioned, neighbor, predecessor, skeleton},
         set::Set,
     },
-    state::{Among, Item, NameItem, NamespaceItem, PluginItem, ReleaseItem},
+    state::{Among, BucketItem, Item, NameItem, NamespaceItem, PluginItem, ReleaseItem},
 };
 
 /// What the ledger knows, with what a transaction that rests on it has to expect.
@@ -21,6 +22,8 @@ pub(crate) struct Gathered {
     pub(crate) known: Known,
     /// The revision of each plugin's item.
     pub(crate) revisions: BTreeMap<PluginId, u64>,
+    /// The revision of the item of each bucket that gets a plugin.
+    pub(crate) bucket_revisions: BTreeMap<Bucket, u64>,
     /// The end of the log before anything else was read.
     pub(crate) head: u64,
 }
@@ -28,7 +31,7 @@ pub(crate) struct Gathered {
 /// Reads everything that bears on `set`.
 ///
 /// The reads are no snapshot of one moment. They need not be: whatever could change and matters hangs on the
-/// plugin's own item, which is read first and which the transaction expects unchanged.
+/// plugin's own item, which is read first, and on the item of its bucket; the transaction expects both unchanged.
 pub(crate) async fn gather(ledger: &dyn Ledger, set: &Set, now: Time) -> Result<Gathered, Problem> {
     let head = ledger.head().await.map_err(|error| ledger_problem(&error))?.seq;
     let mut known = Known::default();
@@ -37,6 +40,7 @@ pub(crate) async fn gather(ledger: &dyn Ledger, set: &Set, now: Time) -> Result<
         revisions.insert(id.clone(), kept.revision);
         known.plugins.insert(id, kept.value);
     }
+    let bucket_revisions = buckets(ledger, set, now, &mut known).await?;
     let own = |name: fn(&PluginId) -> Result<ItemKey, KeyError>| {
         keys(set.candidates().iter().map(|candidate| name(&candidate.release.id)))
     };
@@ -57,7 +61,7 @@ pub(crate) async fn gather(ledger: &dyn Ledger, set: &Set, now: Time) -> Result<
     let neighbors = releases(ledger, set, now, earlier(neighbor)).await?;
     (known.predecessors, known.neighbors) = (predecessors, neighbors);
     known.dependencies = dependencies(ledger, set, &known.plugins, now).await?;
-    Ok(Gathered { known, revisions, head })
+    Ok(Gathered { known, revisions, bucket_revisions, head })
 }
 
 async fn plugins(ledger: &dyn Ledger, set: &Set, now: Time) -> Result<Vec<(PluginId, Kept<PluginItem>)>, Problem> {
@@ -66,6 +70,26 @@ async fn plugins(ledger: &dyn Ledger, set: &Set, now: Time) -> Result<Vec<(Plugi
     let found = items::get_many(ledger, &keys, now).await?;
     let pairs = ids.into_iter().cloned().zip(found);
     Ok(pairs.filter_map(|(id, kept)| Some((id, kept?))).collect())
+}
+
+/// Reads what the buckets of new plugins hold, and gives the revisions of their items.
+async fn buckets(
+    ledger: &dyn Ledger,
+    set: &Set,
+    now: Time,
+    known: &mut Known,
+) -> Result<BTreeMap<Bucket, u64>, Problem> {
+    let wanted: BTreeSet<Bucket> = known.new_plugins(set.candidates()).into_iter().map(Bucket::of).collect();
+    let keys = keys(wanted.iter().map(|bucket| BucketItem::key(*bucket)))?;
+    let found: Vec<Option<Kept<BucketItem>>> = items::get_many(ledger, &keys, now).await?;
+    let mut revisions = BTreeMap::new();
+    for (bucket, kept) in wanted.into_iter().zip(found) {
+        if let Some(Kept { value, revision }) = kept {
+            known.buckets.insert(bucket, value.entry_bytes);
+            revisions.insert(bucket, revision);
+        }
+    }
+    Ok(revisions)
 }
 
 /// For each plugin of the set the release with the chosen version, where one is chosen and exists.

@@ -8,7 +8,10 @@ use stoa_core::{
 };
 
 use crate::{
-    publish::set::Set,
+    publish::{
+        bucket::Bucket,
+        set::{Candidate, Set},
+    },
     skeleton::Skeleton,
     state::{PluginItem, ReleaseItem},
 };
@@ -30,6 +33,16 @@ pub struct Known {
     pub dependencies: BTreeMap<PluginId, BTreeMap<Version, ReleaseItem>>,
     /// For plugins of the set: the name that took their skeleton in their namespace.
     pub names: BTreeMap<PluginId, Name>,
+    /// For plugins of the set that are new: what their buckets hold without them; nothing where that is 0.
+    pub buckets: BTreeMap<Bucket, u64>,
+}
+
+impl Known {
+    /// Those of `candidates` whose plugin does not exist yet.
+    pub fn new_plugins<'c>(&self, candidates: impl IntoIterator<Item = &'c Candidate>) -> Vec<&'c PluginId> {
+        let ids = candidates.into_iter().map(|candidate| &candidate.release.id);
+        ids.filter(|id| !self.plugins.contains_key(id)).collect()
+    }
 }
 
 /// The plugins that a set mentions: its own, and those that it depends on.

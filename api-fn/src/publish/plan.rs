@@ -12,12 +12,12 @@ use crate::{
     items,
     problem::Problem,
     publish::{
-        budget, compat, facts,
+        bucket, budget, compat, facts,
         gather::Gathered,
         known::{Known, skeleton},
         set::Candidate,
     },
-    state::{Among, NameItem, PluginItem, ReleaseItem},
+    state::{Among, BucketItem, NameItem, PluginItem, ReleaseItem},
 };
 
 /// What each release's component has.
@@ -45,12 +45,17 @@ pub(crate) fn transaction(
     for candidate in fresh {
         writes.extend(release_writes(candidate, gathered, facts)?);
     }
+    let known = &gathered.known;
+    for (bucket, entry_bytes) in bucket::with_new(known.new_plugins(fresh.iter().copied()), &known.buckets)? {
+        let expect = gathered.bucket_revisions.get(&bucket).map_or(Expect::Absent, |found| Expect::Revision(*found));
+        writes.push(items::put(bucket, &BucketItem { format: 1, entry_bytes }, expect, None)?);
+    }
     let releases = fresh.iter().map(|candidate| candidate.release.clone()).collect();
     Ok((Draft { actor, fact: Fact::Released { releases }, private: None }, writes))
 }
 
 fn release_writes(candidate: &Candidate, gathered: &Gathered, facts: &Facts) -> Result<Vec<Write>, Problem> {
-    let Gathered { known, revisions, head } = gathered;
+    let Gathered { known, revisions, head, .. } = gathered;
     let release = &candidate.release;
     let (id, version) = (&release.id, &release.version);
     let mut versions = known.plugins.get(id).map(|plugin| plugin.versions.clone()).unwrap_or_default();
@@ -86,4 +91,75 @@ fn document_bytes(candidate: &Candidate, known: &Known) -> Result<u64, Problem> 
     let more =
         budget::of_release(release, known.neighbors.get(&release.id)).map_err(|error| Problem::internal(&error))?;
     Ok(before + more)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+    use stoa_core::{digest::Digest, event::MAX_RELEASES_PER_EVENT};
+    use stoa_store::ledger::{Action, MAX_KEYS};
+
+    use super::*;
+    use crate::{
+        publish::{bucket::Bucket, set::Set},
+        state::Item as _,
+    };
+
+    /// Besides its writes, a transaction with an event has three keys of the ledger's own: the head, the event and
+    /// the operation.
+    const OWN_KEYS: usize = 3;
+
+    fn writes(ids: &[String]) -> Vec<Write> {
+        let blob = json!({"digest": Digest::of(b"x"), "size": 1});
+        let record = |id: &String| {
+            json!({
+                "format": 1, "id": id, "version": "1.0.0", "kind": "plugin", "artifact": blob, "wit": blob,
+                "description": "A plugin of a test", "license": "MIT",
+            })
+        };
+        let set = Set::read(ids.iter().map(record).collect(), 1024).expect("a set");
+        let gathered = Gathered {
+            known: Known::default(),
+            revisions: BTreeMap::new(),
+            bucket_revisions: BTreeMap::new(),
+            head: 1,
+        };
+        let fresh: Vec<&Candidate> = set.candidates().iter().collect();
+        let (_, writes) = transaction(ActorId::registry(), &fresh, &gathered, &Facts::new()).expect("a transaction");
+        writes
+    }
+
+    /// Ids of one namespace, each with its bucket.
+    fn ids() -> impl Iterator<Item = (String, Bucket)> {
+        (b'a'..=b'z').flat_map(|a| (b'a'..=b'z').map(move |b| format!("demo:{}{}", char::from(a), char::from(b)))).map(
+            |id| {
+                let bucket = Bucket::of(&id.parse().expect("an id"));
+                (id, bucket)
+            },
+        )
+    }
+
+    #[test]
+    fn the_largest_set_of_new_plugins_fits_into_one_transaction() {
+        let mut taken = BTreeSet::new();
+        let apart: Vec<String> = ids().filter(|(_, bucket)| taken.insert(*bucket)).map(|(id, _)| id).collect();
+        let writes = writes(&apart[..MAX_RELEASES_PER_EVENT]);
+        // A plugin, a release, a name and a bucket each.
+        assert_eq!(writes.len(), 4 * MAX_RELEASES_PER_EVENT);
+        assert!(writes.len() + OWN_KEYS <= MAX_KEYS);
+    }
+
+    #[test]
+    fn two_new_plugins_of_one_bucket_are_one_write_of_it() {
+        let bucket = Bucket::of(&"demo:aa".parse().expect("an id"));
+        let pair: Vec<String> = ids().filter(|(_, found)| *found == bucket).map(|(id, _)| id).take(2).collect();
+        let key = BucketItem::key(bucket).expect("a key");
+        let writes = writes(&pair);
+        assert_eq!(writes.len(), 3 + 3 + 1);
+        let put: Vec<_> = writes.into_iter().filter(|write| write.key == key).map(|write| write.action).collect();
+        let value = format!(r#"{{"entry_bytes":{},"format":1}}"#, 2 * ("index/demo/aa.json".len() + 128));
+        assert_eq!(put, [Action::Put { value: value.into_bytes(), expires: None }]);
+    }
 }

@@ -7,6 +7,7 @@ use stoa_core::{digest::Digest, id::PluginId, release::Release, version::Version
 use crate::{
     problem::{Code, Problem},
     publish::{
+        bucket,
         known::{Known, skeleton},
         set::{Candidate, Set},
     },
@@ -31,6 +32,7 @@ pub fn fresh<'s>(set: &'s Set, known: &Known) -> Result<Vec<&'s Candidate>, Prob
         check_dependencies(release, set, known)?;
         fresh.push(candidate);
     }
+    bucket::with_new(known.new_plugins(fresh.iter().copied()), &known.buckets)?;
     Ok(fresh)
 }
 

@@ -6,14 +6,14 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use stoa_core::{event::ActorId, time::Time};
-use stoa_store::ledger::Expect;
+use stoa_store::ledger::{Expect, Ledger};
 
-use super::extract::{Parameters, Segments, parse};
+use super::extract::{Parameters, Segments, Taken, parse};
 use crate::{
     App,
-    auth::{Caller, MAX_LABEL, NewKey, create_key},
+    auth::{Caller, MAX_LABEL, NewKey, check_times, create_key},
     body::Json,
-    items::{self, Outcome, operation},
+    items::{self, Kept, Outcome, operation},
     problem::{Code, Problem},
     scope::{Need, Scope},
     state::KeyItem,
@@ -98,6 +98,10 @@ pub(super) struct Page {
     after: Option<String>,
 }
 
+impl Taken for Page {
+    const NAMES: &'static str = "`after`, the id of a key";
+}
+
 /// Some keys, in order of their ids.
 #[derive(Serialize)]
 pub(super) struct Keys {
@@ -117,12 +121,16 @@ pub(super) async fn list(
     let after: Option<KeyId> = page.after.as_deref().map(parse).transpose()?;
     let after = after.map(|id| id.to_string());
     let (ledger, now) = (app.ledger.as_ref(), app.clock.now());
-    let found: Vec<KeyItem> = items::list(ledger, KeyItem::PARTITION, after.as_deref(), PAGE, now).await?;
-    let next = if found.len() == PAGE { found.last().map(|key| key.id.clone()) } else { None };
-    Ok(axum::Json(Keys { keys: found.into_iter().map(shown).collect(), next }))
+    let found: Vec<Kept<KeyItem>> = items::list(ledger, KeyItem::PARTITION, after.as_deref(), PAGE, now).await?;
+    let next = if found.len() == PAGE { found.last().map(|kept| kept.value.id.clone()) } else { None };
+    Ok(axum::Json(Keys { keys: found.into_iter().map(|kept| shown(kept.value)).collect(), next }))
 }
 
-/// Revokes a key; one that is revoked already stays as it was.
+/// How many times a revocation is decided anew because others changed the keys that it rests on.
+const ATTEMPTS: usize = 16;
+
+/// Revokes a key; one that is revoked already stays as it was. The last key that administers the registry is kept:
+/// without it nobody could make another.
 pub(super) async fn revoke(
     State(app): State<App>,
     caller: Caller,
@@ -131,22 +139,49 @@ pub(super) async fn revoke(
     caller.may(Need::Admin)?;
     let id: KeyId = parse(&id)?;
     let (ledger, now) = (app.ledger.as_ref(), app.clock.now());
-    // Once around for a request that met another revocation.
-    for _ in 0..2 {
+    for _ in 0..ATTEMPTS {
         let found = items::get::<KeyItem>(ledger, &id, now).await?;
         let unknown = || Problem::new(Code::KeyIdUnknown, format!("there is no API key {id}"));
         let kept = found.ok_or_else(unknown)?;
         if kept.value.revoked_at.is_some() {
             return Ok(axum::Json(shown(kept.value)));
         }
+        // That another administrator stays is a condition of the same transaction: of two keys that revoke each
+        // other at once, one remains.
+        let stays = if administers(&kept.value, now) { Some(other_admin(ledger, &id, now).await?) } else { None };
+        let mut parts = vec![id.to_string(), kept.revision.to_string()];
+        parts.extend(stays.iter().flat_map(|stays| [stays.value.id.to_string(), stays.revision.to_string()]));
         let item = KeyItem { revoked_at: Some(now), ..kept.value };
-        let write = items::put(&id, &item, Expect::Revision(kept.revision), None)?;
-        let operation = operation("revoke-key", &[id.to_string(), kept.revision.to_string()])?;
-        if let Outcome::Done = items::commit(ledger, operation, None, vec![write], now).await? {
+        let mut writes = vec![items::put(&id, &item, Expect::Revision(kept.revision), None)?];
+        if let Some(Kept { value, revision }) = stays {
+            writes.push(items::check::<KeyItem>(&value.id, Expect::Revision(revision))?);
+        }
+        if let Outcome::Done = items::commit(ledger, operation("revoke-key", &parts)?, None, writes, now).await? {
             return Ok(axum::Json(shown(item)));
         }
     }
     Err(Problem::new(Code::Contended, format!("the key {id} is being changed by others")))
+}
+
+/// Whether the key administers the registry at this moment.
+fn administers(key: &KeyItem, now: Time) -> bool {
+    key.scopes.contains(&Scope::Admin) && check_times(key, now).is_ok()
+}
+
+/// A key other than `id` that administers the registry: the one that does so the longest.
+async fn other_admin(ledger: &dyn Ledger, id: &KeyId, now: Time) -> Result<Kept<KeyItem>, Problem> {
+    let (mut after, mut best) = (None::<String>, None::<Kept<KeyItem>>);
+    loop {
+        let page: Vec<Kept<KeyItem>> = items::list(ledger, KeyItem::PARTITION, after.as_deref(), PAGE, now).await?;
+        let is_last = page.len() < PAGE;
+        after = page.last().map(|kept| kept.value.id.to_string());
+        let others = page.into_iter().filter(|kept| kept.value.id != *id && administers(&kept.value, now));
+        best = best.into_iter().chain(others).max_by_key(|kept| kept.value.expires_at.unwrap_or(Time::MAX));
+        if is_last {
+            let detail = || format!("the key {id} is the only valid one with the scope `admin`");
+            return best.ok_or_else(|| Problem::new(Code::LastAdminKey, detail()));
+        }
+    }
 }
 
 fn shown(item: KeyItem) -> Shown {

@@ -8,7 +8,7 @@ use http::header;
 use serde::{Deserialize, Serialize};
 use stoa_core::event::Head;
 
-use super::extract::Parameters;
+use super::extract::{Parameters, Taken};
 use crate::{
     App,
     items::ledger_problem,
@@ -40,6 +40,10 @@ pub(super) struct Page {
     after: u64,
     #[serde(default)]
     limit: Option<usize>,
+}
+
+impl Taken for Page {
+    const NAMES: &'static str = "`after`, a place in the log from 0 on, and `limit`, 1 to 200";
 }
 
 /// Some events, each exactly as the next one's `prev` names it.

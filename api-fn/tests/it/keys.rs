@@ -116,3 +116,44 @@ async fn the_first_key_of_a_registry_is_an_administrator() {
     let token = bootstrap_admin_key(&*registry.ledger, stoa_core::time::Time::from_unix(0)).await.expect("a key");
     registry.post("/api/v1/namespaces", &token, json!({"namespace": "acme"})).await.ok();
 }
+
+async fn revoke(registry: &Registry, by: &Token, key: &Token) -> crate::support::Answer {
+    registry.send(request(Method::DELETE, &format!("/api/v1/keys/{}", key.id()), Some(by), None)).await
+}
+
+#[tokio::test]
+async fn the_last_key_that_administers_a_registry_is_not_revoked() {
+    let registry = Registry::new().await;
+    let admin = registry.admin.clone();
+    let body = revoke(&registry, &admin, &admin).await.refused(Code::LastAdminKey);
+    assert_eq!(body["detail"], format!("the key {} is the only valid one with the scope `admin`", admin.id()));
+    revoke(&registry, &admin, &registry.demo).await.ok();
+
+    // A key that is expired administers nothing, and may be revoked itself.
+    let (short, _) =
+        make(&registry, json!({"label": "short", "scopes": ["admin"], "expires_at": "2026-11-23T08:01:00Z"})).await;
+    registry.clock.advance(60);
+    revoke(&registry, &admin, &admin).await.refused(Code::LastAdminKey);
+    revoke(&registry, &admin, &short).await.ok();
+
+    let (second, _) = make(&registry, json!({"label": "second", "scopes": ["admin"]})).await;
+    revoke(&registry, &admin, &admin).await.ok();
+    revoke(&registry, &second, &second).await.refused(Code::LastAdminKey);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_keys_that_revoke_each_other_at_once_one_stays() {
+    for _ in 0..20 {
+        let registry = Registry::new().await;
+        let (one, (other, _)) =
+            (registry.admin.clone(), make(&registry, json!({"label": "other", "scopes": ["admin"]})).await);
+        let answers = futures::join!(revoke(&registry, &one, &other), revoke(&registry, &other, &one));
+        let lost = match (answers.0.status.is_success(), answers.1.status.is_success()) {
+            (true, false) => answers.1,
+            (false, true) => answers.0,
+            both => panic!("{both:?}"),
+        };
+        let code = lost.body["code"].as_str().unwrap_or_default();
+        assert!(["last-admin-key", "key-revoked"].contains(&code), "{code}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The API through its router, over the adapters in memory.
 
+mod bucket;
 mod docs;
 mod document;
 mod journey;

@@ -78,6 +78,24 @@ async fn addresses_that_name_nothing_are_refused_as_problems() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_an_address_is_said_in_the_api_s_own_words() {
+    let registry = Registry::new().await;
+    let events = "the route takes `after`, a place in the log from 0 on, and `limit`, 1 to 200, each at most once";
+    let cases = [
+        ("/api/v1/plugins/demo/%ff", "`name` in the path is not UTF-8 once it is decoded".to_owned()),
+        ("/api/v1/namespaces/%c3%28", "`namespace` in the path is not UTF-8 once it is decoded".to_owned()),
+        ("/api/v1/events?after=-1", format!("the query is `after=-1`: {events}")),
+        ("/api/v1/events?after=1&after=2", format!("the query is `after=1&after=2`: {events}")),
+        ("/api/v1/events?since=1", format!("the query is `since=1`: {events}")),
+    ];
+    for (path, detail) in cases {
+        assert_eq!(registry.get(path).await.refused(Code::ParameterInvalid)["detail"], detail, "{path}");
+    }
+    let keys = registry.get_as("/api/v1/keys?before=1", &registry.admin).await.refused(Code::ParameterInvalid);
+    assert_eq!(keys["detail"], "the query is `before=1`: the route takes `after`, the id of a key, each at most once");
+}
+
+#[tokio::test]
 async fn every_route_of_the_table_is_served_and_asks_for_the_key_it_says() {
     let registry = Registry::new().await;
     for route in ROUTES {

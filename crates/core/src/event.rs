@@ -9,6 +9,7 @@ use crate::{
     digest::Digest,
     id::{Namespace, PluginId},
     release::Release,
+    text::hidden,
     time::Time,
     version::Version,
 };
@@ -356,7 +357,7 @@ impl Event {
     }
 }
 
-/// Checks a reason that a person gave: one line of 1 to [`MAX_REASON`] characters.
+/// Checks a reason that a person gave: one line of 1 to [`MAX_REASON`] characters, all of which can be seen.
 ///
 /// # Errors
 /// The rule that does not hold, as a sentence.
@@ -365,10 +366,11 @@ pub fn check_reason(reason: &str) -> Result<(), String> {
     if count == 0 || count > MAX_REASON {
         return Err(format!("a reason of {count} characters: 1 to {MAX_REASON} are possible"));
     }
-    if reason.chars().any(char::is_control) {
-        return Err("the reason has control characters: write it on one line".into());
+    match hidden(reason) {
+        Some(c) if c.is_control() => Err("the reason has control characters: write it on one line".into()),
+        Some(c) => Err(format!("the reason has the invisible character U+{:04X}", u32::from(c))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn check_releases(releases: &[Release]) -> Result<(), String> {

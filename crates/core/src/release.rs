@@ -8,7 +8,7 @@ use crate::{
     canonical::{self, CanonicalError},
     digest::Digest,
     id::PluginId,
-    interface::{InterfaceName, TypeHash},
+    interface::{InterfaceName, NameError, TypeHash},
     version::{Version, VersionReq},
 };
 
@@ -227,6 +227,15 @@ pub struct Release {
     pub categories: Vec<String>,
 }
 
+/// Checks an entry of `for`, by the rule of the manifest that it was made of.
+fn check_for(name: &str) -> Result<(), String> {
+    let name: InterfaceName = name.parse().map_err(|error: NameError| error.to_string())?;
+    match name.version() {
+        None => Ok(()),
+        Some(_) => Err(format!("`{name}` has a version: write `{}`", name.unversioned())),
+    }
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -253,6 +262,16 @@ pub enum ReleaseError {
         id: PluginId,
         /// Which list.
         list: &'static str,
+    },
+    /// A dependency's `for` names something else than an interface of no particular version.
+    #[error("the record of `{id}`: the `for` of `{dependency}`: {rule}")]
+    For {
+        /// The plugin.
+        id: PluginId,
+        /// The dependency.
+        dependency: PluginId,
+        /// What is named, and why it can not be.
+        rule: String,
     },
 }
 
@@ -290,6 +309,13 @@ impl Release {
         }
         if !self.tracks.is_sorted_by(|a, b| a < b) {
             return unsorted("tracks");
+        }
+        for (dependency, Dependency { for_interfaces, .. }) in &self.dependencies {
+            for_interfaces.iter().try_for_each(|name| check_for(name)).map_err(|rule| ReleaseError::For {
+                id: self.id.clone(),
+                dependency: dependency.clone(),
+                rule,
+            })?;
         }
         let size = canonical::to_bytes(self)?.len();
         if size > MAX_RECORD_BYTES {

@@ -7,6 +7,7 @@ use std::{ops::Range, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use stoa_core::{digest::Digest, path::PublicPath};
 
 use crate::{
     blobs::{Area, Blob, BlobError, BlobKey, BlobMeta, Blobs, ETag, Listed, Precondition, Put},
@@ -17,8 +18,10 @@ use tree::Tree;
 /// Blobs in a folder of a local file system, each in a file at its path.
 ///
 /// Files are written beside the tree, synced, and then linked or renamed into place, so that a reader sees all or
-/// nothing; nothing is ever changed in place. A tag is the SHA-256 of the content. Several processes may use one
-/// folder. Symbolic links are never followed. `upload/`, `store/`, `events/` and `internal/` can only be entered by
+/// nothing; nothing is ever changed in place. A tag is the SHA-256 of the content; where the name of a file is that
+/// digest, [`Blobs::head`] takes it from there and reads nothing, so that a question costs the same whatever the length.
+/// What is in `public/` shares no file with the rest: whoever may write there can not change what a rebuild reads.
+/// Several processes may use one folder. Symbolic links are never followed. `upload/`, `store/`, `events/` and `internal/` can only be entered by
 /// their owner.
 #[derive(Debug, Clone)]
 pub struct FolderBlobs {
@@ -59,6 +62,16 @@ impl FolderBlobs {
     ) -> Result<T, BlobError> {
         let tree = Arc::clone(&self.tree);
         blocking(move || work(&tree)).await
+    }
+}
+
+/// The digest of the content, where the key is named by it.
+fn named(key: &BlobKey) -> Option<Digest> {
+    match key {
+        BlobKey::Store(digest) | BlobKey::Public(PublicPath::Artifact(digest) | PublicPath::Document(_, digest)) => {
+            Some(*digest)
+        }
+        _ => None,
     }
 }
 
@@ -133,10 +146,11 @@ impl Blobs for FolderBlobs {
     }
 
     async fn head(&self, key: &BlobKey) -> Result<Option<BlobMeta>, BlobError> {
-        let path = key.path()?;
+        let (path, named) = (key.path()?, named(key));
         self.run(move |tree| {
             let Some(file) = tree.open_file(&path)? else { return Ok(None) };
-            Ok(Some(BlobMeta { size: file.size, tag: file.tag()?, modified: file.modified }))
+            let tag = named.map_or_else(|| file.tag(), |digest| Ok(ETag::new(digest.to_string())))?;
+            Ok(Some(BlobMeta { size: file.size, tag, modified: file.modified }))
         })
         .await
     }
@@ -148,10 +162,12 @@ impl Blobs for FolderBlobs {
 
     async fn copy_new(&self, from: &BlobKey, tag: &ETag, to: &BlobKey) -> Result<Put, BlobError> {
         let (source, target, from, tag) = (from.path()?, to.path()?, from.clone(), tag.clone());
+        let shared = matches!((&from, to), (BlobKey::Upload(_), BlobKey::Store(_)));
         self.run(move |tree| {
-            // A second name for the very file that is then hashed: whatever happens to `from` meanwhile, what is
-            // linked is what was compared. Nothing is changed in place, so two names may share one file.
-            let Some((beside, file)) = tree.link_beside(&source)? else {
+            // Whatever happens to `from` meanwhile, what is linked to `to` is the very file that was compared: a second
+            // name of an upload, which only the owner reaches and which is deleted next; of all else a file of its own.
+            let beside = if shared { tree.link_beside(&source)? } else { tree.copy_beside(&source)? };
+            let Some((beside, file)) = beside else {
                 return Err(BlobError::Missing(Box::new(from)));
             };
             Precondition::Tag(tag).check(&from, Some(file.tag()?))?;

@@ -2,14 +2,14 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::Path,
 };
 
 use bytes::Bytes;
-use stoa_core::path::PublicPath;
+use stoa_core::{digest::Digest, path::PublicPath};
 use stoa_store::{
-    blobs::{Area, BlobKey, Blobs, Precondition, Put},
+    blobs::{Area, BlobKey, Blobs, ETag, Precondition, Put, UploadId},
     folder::FolderBlobs,
 };
 use tempfile::TempDir;
@@ -83,7 +83,7 @@ async fn a_link_in_place_of_a_file_is_refused_and_what_it_points_to_untouched() 
     symlink(&secret, folder.path().join("public/index.html")).expect("a link");
     let expected = "`public/index.html` is no blob of a registry: it is a symbolic link";
     let copy = BlobKey::Event(1);
-    let tag = stoa_store::blobs::ETag::new("x");
+    let tag = ETag::new("x");
     assert_eq!(message(blobs.get(&front(), 100).await), expected);
     assert_eq!(message(blobs.get_range(&front(), 0..1).await), expected);
     assert_eq!(message(blobs.head(&front()).await), expected);
@@ -139,7 +139,7 @@ async fn a_strangers_file_is_named_by_a_listing() {
 #[tokio::test]
 async fn only_the_public_tree_can_be_entered_by_others() {
     let (folder, blobs) = fresh().await;
-    for key in [front(), BlobKey::Event(1), BlobKey::Store(stoa_core::digest::Digest::of(b"x"))] {
+    for key in [front(), BlobKey::Event(1), BlobKey::Store(Digest::of(b"x"))] {
         assert_eq!(blobs.put_new(&key, Bytes::from("x")).await.expect("a put"), Put::Created);
     }
     let rights = [".beside", "events", "internal", "public", "store"].map(|name| {
@@ -158,4 +158,53 @@ async fn a_secret_of_another_length_is_refused() {
         message(FolderBlobs::open(folder.path()).await),
         "`internal/upload-secret` is no blob of a registry: it is a secret of other than 32 bytes"
     );
+}
+
+/// Copies, and gives the inodes of source and target.
+async fn inodes(folder: &Path, blobs: &FolderBlobs, from: &BlobKey, to: &BlobKey) -> (u64, u64) {
+    let tag = blobs.head(from).await.expect("a head").expect("content").tag;
+    assert_eq!(blobs.copy_new(from, &tag, to).await.expect("a copy"), Put::Created);
+    let inode = |key: &BlobKey| fs::metadata(folder.join(key.to_string())).expect("metadata").ino();
+    (inode(from), inode(to))
+}
+
+#[tokio::test]
+async fn who_writes_into_a_public_file_does_not_change_the_store() {
+    let (folder, blobs) = fresh().await;
+    let digest = Digest::of(b"component");
+    let upload = BlobKey::Upload(UploadId::from_bytes([1; 16]));
+    let (stored, public) = (BlobKey::Store(digest), BlobKey::Public(PublicPath::Artifact(digest)));
+    assert_eq!(blobs.put_new(&upload, Bytes::from("component")).await.expect("a put"), Put::Created);
+    let (from, to) = inodes(folder.path(), &blobs, &upload, &stored).await;
+    assert_eq!(from, to, "an upload is moved, not written a second time");
+    let (from, to) = inodes(folder.path(), &blobs, &stored, &public).await;
+    assert_ne!(from, to);
+
+    let mut file = fs::OpenOptions::new().write(true).open(folder.path().join(public.to_string())).expect("a file");
+    std::io::Write::write_all(&mut file, b"malicious").expect("a write");
+    let read = blobs.get(&stored, 100).await.expect("a read").expect("content");
+    assert_eq!(read.bytes, "component");
+    let read = blobs.get(&public, 100).await.expect("a read").expect("content");
+    assert_eq!((read.bytes, read.tag), (Bytes::from("malicious"), ETag::new(Digest::of(b"malicious").to_string())));
+}
+
+#[tokio::test]
+async fn the_tag_of_a_content_named_file_is_its_name_and_a_copy_still_compares_the_bytes() {
+    let (folder, blobs) = fresh().await;
+    let digest = Digest::of(b"component");
+    let document = PublicPath::Document("demo:markdown".parse().expect("an id"), digest);
+    let stored = BlobKey::Store(digest);
+    for key in [stored.clone(), BlobKey::Public(PublicPath::Artifact(digest)), BlobKey::Public(document)] {
+        assert_eq!(blobs.put_new(&key, Bytes::from("component")).await.expect("a put"), Put::Created);
+        // Other bytes of the same length: an answer that had read them would show it.
+        fs::write(folder.path().join(key.to_string()), "malicious").expect("a file");
+        let meta = blobs.head(&key).await.expect("a head").expect("content");
+        assert_eq!((meta.size, meta.tag), (9, ETag::new(digest.to_string())), "{key}");
+    }
+    let tag = ETag::new(digest.to_string());
+    let refused = message(blobs.copy_new(&stored, &tag, &front()).await);
+    let found = Digest::of(b"malicious");
+    assert_eq!(refused, format!("`{stored}` has tag {found}, and tag {digest} was expected"));
+    assert_eq!(blobs.get(&front(), 100).await.expect("a read"), None);
+    assert_eq!(names(&folder.path().join(".beside")), [""; 0]);
 }

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::reader::shown;
+use crate::text::hidden;
 
 /// Why a text breaks its rule. The message begins with a verb: the key stands before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,12 +107,7 @@ fn line(text: &str, max: usize) -> Result<(), TextError> {
     if text != text.trim() {
         return Err(TextError("begins or ends with a space".to_owned()));
     }
-    // Bidirectional controls make text read otherwise than it is written (CVE-2021-42574).
-    let hidden = |c: &char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    match text.chars().find(hidden) {
+    match hidden(text) {
         Some('\n' | '\r') => Err(TextError("has more than one line".to_owned())),
         Some(c) => Err(TextError(format!("has the invisible character U+{:04X}", u32::from(c)))),
         None => Ok(()),

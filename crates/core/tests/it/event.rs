@@ -99,3 +99,17 @@ fn a_private_part_is_committed_to_and_kept_out() {
     assert!(!String::from_utf8_lossy(event.bytes()).contains("198.51"));
     assert_ne!(event.head().hash, Digest::of(b""));
 }
+
+#[test]
+fn a_reason_is_one_line_that_reads_as_it_is_written() {
+    use stoa_core::event::check_reason;
+
+    assert_eq!(check_reason("Löscht „fremde“ Dateien 🙂"), Ok(()));
+    let control = "the reason has control characters: write it on one line";
+    assert_eq!(check_reason("one\ntwo"), Err(control.to_owned()));
+    for hidden in ['\u{61c}', '\u{200b}', '\u{200f}', '\u{2028}', '\u{202e}', '\u{2066}', '\u{feff}'] {
+        let rule = format!("the reason has the invisible character U+{:04X}", u32::from(hidden));
+        assert_eq!(check_reason(&format!("safe{hidden}again")), Err(rule));
+    }
+    assert_eq!(check_reason(""), Err("a reason of 0 characters: 1 to 500 are possible".to_owned()));
+}

@@ -150,13 +150,26 @@ impl Tree {
 
     /// Writes bytes beside the tree, durably.
     pub(super) fn write_beside(&self, bytes: &[u8]) -> Result<Beside<'_>, BlobError> {
+        self.fill_beside(|file| file.write_all(bytes))
+    }
+
+    /// Copies the file at `path` to one of its own beside the tree, durably; `None` where there is none. File systems
+    /// that can share blocks until one of the files changes do so (`copy_file_range`, within the standard library).
+    pub(super) fn copy_beside(&self, path: &str) -> Result<Option<(Beside<'_>, OpenFile)>, BlobError> {
+        let Some(source) = self.open_file(path)? else { return Ok(None) };
+        let beside = self.fill_beside(|file| io::copy(&mut &source.file, file).map(drop))?;
+        let copy = open_file(&self.beside, &beside.name, path)?.ok_or(Errno::NOENT).map_err(failed("opening", path))?;
+        Ok(Some((beside, copy)))
+    }
+
+    fn fill_beside(&self, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<Beside<'_>, BlobError> {
         let name = random_name()?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.beside, &name, flags, Mode::from_bits_retain(0o644));
         let mut file = File::from(file.map_err(failed("creating", &name))?);
-        let mut write = || {
+        let write = || {
             file.lock_shared()?;
-            file.write_all(bytes)?;
+            fill(&mut file)?;
             file.sync_all()
         };
         let written = write();
