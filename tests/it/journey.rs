@@ -33,8 +33,15 @@ fn a_plugin_goes_from_its_author_to_a_host_and_stays_there_when_the_server_is_go
     // `--wait` ended when the index covered it: a host that has read nothing before sees it at once.
     let shown = stage.host(&url, &stage.path("c"), &["info", "--json", "demo:answer"]).json();
     assert_eq!(shown["document"]["releases"][0]["version"], "1.0.0", "{shown}");
-    let page = server.get("plugins/demo/answer/").1;
-    assert!(String::from_utf8_lossy(&page).contains("Adds 41 to a number"));
+    // Pages follow the index, and `--wait` does not wait for them.
+    let shows = || String::from_utf8_lossy(&server.get("plugins/demo/answer/").1).contains("Adds 41 to a number");
+    let shown = (0..100).any(|_| {
+        shows() || {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            false
+        }
+    });
+    assert!(shown, "the plugin gets a page");
 
     let host = host_folder(&stage, "host", &url);
     let locked = stage.run(with_files("lock", &host)).json();
