@@ -49,7 +49,6 @@ fn each_refusal_names_the_thing_the_rule_and_what_to_try() {
 }
 
 #[test]
-#[ignore = "`stoa serve` refuses addresses with variables, and so every yank: see `serve::router`"]
 fn refusals_about_yanked_releases_show_the_reason() {
     let Some(stage) = Stage::new() else { return };
     let server = stage.serve();

@@ -60,7 +60,6 @@ fn a_plugin_goes_from_its_author_to_a_host_and_stays_there_when_the_server_is_go
 }
 
 #[test]
-#[ignore = "`stoa serve` refuses addresses with variables, and so every yank: see `serve::router`"]
 fn a_yanked_release_is_not_chosen_any_more_and_a_lock_that_names_it_holds() {
     let Some(stage) = Stage::new() else { return };
     let server = stage.serve();

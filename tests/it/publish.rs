@@ -10,7 +10,6 @@ use crate::process::Stage;
 const INLINE: usize = 4 * 1024 * 1024;
 
 #[test]
-#[ignore = "`stoa serve` refuses addresses with variables, and so every finish: see `serve::router`"]
 fn a_plugin_too_large_for_one_request_comes_out_as_it_went_in() {
     let Some(stage) = Stage::new() else { return };
     let server = stage.serve();

@@ -59,7 +59,6 @@ fn files_are_served_with_the_headers_that_their_path_decides() {
 }
 
 #[test]
-#[ignore = "`stoa serve` counts a variable of its own among those of the API's paths: see `serve::router`"]
 fn api_addresses_with_variables_are_read() {
     let Some(stage) = Stage::new() else { return };
     let server = stage.serve();

@@ -217,6 +217,6 @@ async fn a_ledger_that_is_closed_is_one_file() {
     fill(&ledger, 3).await;
     drop(ledger);
     let names: Vec<_> =
-        std::fs::read_dir(folder.path()).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+        fs::read_dir(folder.path()).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(names, ["ledger.sqlite"], "a copy of this file is a backup of the ledger");
 }
