@@ -11,6 +11,7 @@ use stoa_core::{
     document::{Document, DocumentError, MAX_DOCUMENT_BYTES},
     event::{ActorId, Event, Fact},
     id::PluginId,
+    interface::{ExternName, TypeHash},
     release::{MAX_RECORD_BYTES, Release},
     time::Time,
     version::Version,
@@ -42,11 +43,11 @@ pub fn of_release(release: &Release, neighbor: Option<&ReleaseItem>) -> Result<u
     let mut measured = release.clone();
     let places = (measured.imports.len() + measured.exports.len()) as u64;
     if let Some(neighbor) = neighbor {
-        let imports = neighbor.imports.iter().map(|import| (&import.name, import.types));
-        let exports = neighbor.exports.iter().map(|export| (&export.name, export.types));
-        let known: BTreeSet<_> = imports.chain(exports).collect();
-        measured.imports.retain(|import| !known.contains(&(&import.name, import.types)));
-        measured.exports.retain(|export| !known.contains(&(&export.name, export.types)));
+        let imports = neighbor.imports.iter().map(|import| (import.name.clone().into(), import.types));
+        let exports = neighbor.exports.iter().map(|export| (export.name.clone(), export.types));
+        let known: BTreeSet<(ExternName, TypeHash)> = imports.chain(exports).collect();
+        measured.imports.retain(|import| !known.contains(&(import.name.clone().into(), import.types)));
+        measured.exports.retain(|export| !known.contains(&(export.name.clone(), export.types)));
     }
     let id = measured.id.clone();
     let event = Event {

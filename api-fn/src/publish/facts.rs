@@ -7,7 +7,7 @@ use stoa_core::{
     component::{ComponentKind, Extern, InspectError, InspectLimits, Inspection},
     id::PluginId,
     interface::{InterfaceName, TypeHash},
-    release::{BlobRef, Import, Kind, Provider, Release},
+    release::{BlobRef, Export, Import, Kind, Provider, Release},
     version::Version,
 };
 
@@ -146,20 +146,19 @@ fn classify_problem(release: &Release, errors: &[ClassifyError]) -> Problem {
 }
 
 fn check_exports(release: &Release, inspection: &Inspection) -> Result<(), Problem> {
-    let exports = inspection.exports().iter();
-    let found = exports.filter_map(|export| Some((export.name().as_interface()?, export.type_hash()))).collect();
+    let exports: Vec<Export> = inspection.exports().iter().filter_map(Export::of).collect();
+    let found = exports.iter().map(|export| (&export.name, export.types)).collect();
     let said = release.exports.iter().map(|export| (&export.name, export.types)).collect();
     compare(Code::ExportsDiffer, "exports", release, &found, &said)
 }
 
-type Interfaces<'a> = BTreeMap<&'a InterfaceName, TypeHash>;
-
-fn compare(
+/// Compares what a component has with what its record lists, both by name.
+fn compare<N: Ord + std::fmt::Display>(
     code: Code,
     verb: &str,
     release: &Release,
-    found: &Interfaces<'_>,
-    said: &Interfaces<'_>,
+    found: &BTreeMap<&N, TypeHash>,
+    said: &BTreeMap<&N, TypeHash>,
 ) -> Result<(), Problem> {
     let names: BTreeSet<_> = found.keys().chain(said.keys()).copied().collect();
     for name in names {

@@ -80,7 +80,7 @@ impl Offer<'_> {
         for (interface, wanted) in interfaces {
             let import = release.imports.iter().find(|import| import.name == *interface)?;
             let export = import.answered_by(self.exports);
-            let has = export.and_then(|export| self.functions.get(&ExternName::Interface(export.name.clone())));
+            let has = export.and_then(|export| self.functions.get(&ExternName::Interface(export.clone())));
             for (function, types) in wanted {
                 let why = match has.map(|has| has.get(function)) {
                     Some(Some(found)) if found == types => continue,

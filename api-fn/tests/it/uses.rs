@@ -95,3 +95,20 @@ async fn types_alone_need_no_export_and_are_nobodys() {
     plugin.record["imports"][0]["from"] = json!("types");
     registry.publish(&[&plugin]).await.ok();
 }
+
+#[tokio::test]
+async fn a_function_at_top_level_stands_in_the_record() {
+    let registry = Registry::new().await;
+    let text = "(component (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
+        (func $f (canon lift (core func $i \"f\"))) (export \"render\" (func $f)))";
+    let plugin = Plugin::of("demo:markdown", "1.0.0", wat::parse_str(text).expect("a component"));
+    assert_eq!(plugin.record["exports"][0]["name"], "render");
+    let mut silent = plugin.clone();
+    silent.record.as_object_mut().expect("an object").remove("exports");
+    let body = registry.publish(&[&silent]).await.refused(Code::ExportsDiffer);
+    assert_eq!(
+        body["detail"],
+        "the component of `demo:markdown` 1.0.0 exports `render`, which its record does not list"
+    );
+    registry.publish(&[&plugin]).await.ok();
+}

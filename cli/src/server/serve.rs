@@ -33,6 +33,8 @@ use crate::{
 const BATCH: Duration = Duration::from_secs(1);
 /// The indexer looks at the ledger this often even if nothing rang: a bell may be lost.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How long a start waits for the index.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// How long connections have to end after a signal.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -72,8 +74,7 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     let url = args.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let follower = registry.follower(&settings.name, OnlineKeys::load(&args.dir)?, &root, Some(&url));
     let wake = Wake::default();
-    // Also where the index can not follow: what is signed already is there to be read.
-    wake.ring();
+    first_look(&follower, &wake).await;
     let app = router(&registry, &url, wake.clone());
     let pages = Wake::default();
     let projecting = tokio::spawn(project(follower.clone(), pages.clone()));
@@ -108,6 +109,18 @@ fn router(registry: &Registry, url: &str, wake: Wake) -> Router {
         router.oneshot(request)
     });
     Router::new().fallback_service(by_prefix)
+}
+
+/// Brings the index to the ledger's head before the first request, where that takes no time worth speaking of.
+/// Reading goes on also where it can not follow: what is signed already is there.
+async fn first_look(follower: &Follower, wake: &Wake) {
+    // Cut off anywhere, a run leaves whole what was signed, and the next one goes on from there.
+    match tokio::time::timeout(FIRST_LOOK, follower.catch_up(SystemClock.now())).await {
+        Ok(Ok(seq)) => tracing::debug!(seq, "the index is signed"),
+        Ok(Err(error)) => tracing::error!(error = %chain(&error), "the index can not follow the ledger"),
+        Err(_) => tracing::info!("the index follows the ledger while requests are answered"),
+    }
+    wake.ring();
 }
 
 /// Follows the ledger: the first change at once, later ones batched.

@@ -72,7 +72,7 @@ pub struct Listing {
     pub dependencies: BTreeMap<PluginId, Dependency>,
     /// The interfaces it imports.
     pub imports: Vec<Import>,
-    /// The interfaces it exports.
+    /// The interfaces and functions it exports.
     pub exports: Vec<Export>,
     /// The tracks it needs, such as `wasi:0.2`.
     pub tracks: Vec<String>,

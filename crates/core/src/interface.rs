@@ -246,6 +246,12 @@ impl ExternName {
     }
 }
 
+impl From<InterfaceName> for ExternName {
+    fn from(name: InterfaceName) -> Self {
+        Self::Interface(name)
+    }
+}
+
 impl fmt::Display for ExternName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,7 +8,7 @@ use crate::{
     canonical::{self, CanonicalError},
     digest::Digest,
     id::PluginId,
-    interface::{InterfaceName, NameError, TypeHash},
+    interface::{ExternName, InterfaceName, NameError, TypeHash},
     version::{Version, VersionReq},
 };
 
@@ -126,13 +126,14 @@ pub struct Import {
     pub from: Provider,
 }
 
-/// An interface that a component exports.
+/// An interface or a function that a component exports.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Export {
-    /// Its name.
-    pub name: InterfaceName,
-    /// The structural hash of its types and functions.
+    /// Its name: an interface (`ns:pkg/iface@1.2.0`), or a function at top level (`render`), which hosts call and no
+    /// plugin can import.
+    pub name: ExternName,
+    /// The structural hash of its types and functions, or of the function's type.
     pub types: TypeHash,
 }
 
@@ -197,7 +198,7 @@ pub struct Release {
     /// The interfaces the component imports, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub imports: Vec<Import>,
-    /// The interfaces the component exports, sorted.
+    /// The interfaces and functions that the component exports, sorted: interfaces first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exports: Vec<Export>,
     /// The tracks it needs, such as `wasi:0.2`, sorted.

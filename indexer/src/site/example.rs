@@ -1,6 +1,6 @@
 //! A call to try a plugin with, made up from its WIT.
 
-use stoa_core::release::Export;
+use stoa_core::{interface::ExternName, release::Export};
 
 use super::wit;
 
@@ -15,9 +15,11 @@ pub fn example_call(text: &str, exports: &[Export]) -> Option<String> {
         .iter()
         .filter_map(|export| {
             let name = export.name.to_string();
-            let block = wit::interface(text, &name)?;
-            let interface = name.split('/').next_back()?.split('@').next()?.to_owned();
-            Some((interface, block))
+            Some(match &export.name {
+                ExternName::Interface(interface) => (interface.interface().to_owned(), wit::interface(text, &name)?),
+                // As the one function of a block without a name, like those of interfaces.
+                ExternName::Plain(_) => (String::new(), format!("{{ {} }}", wit::exported_function(text, &name)?)),
+            })
         })
         .collect();
     let functions = || {
@@ -27,7 +29,7 @@ pub fn example_call(text: &str, exports: &[Export]) -> Option<String> {
     };
     let call = |(interface, name, types): (&str, &str, Vec<String>)| {
         let unique = functions().filter(|(_, other, _)| *other == name).count() == 1;
-        let callee = if unique { name.to_owned() } else { format!("{interface}.{name}") };
+        let callee = if unique || interface.is_empty() { name.to_owned() } else { format!("{interface}.{name}") };
         let values: Option<Vec<&str>> = types.iter().map(|wit| value(wit)).collect();
         (callee, values.map(|values| values.join(", ")))
     };
@@ -72,6 +74,10 @@ mod tests {
         assert_eq!(call("g: func(r: r);\nf: func();").as_deref(), Some("f()"));
         assert_eq!(call("g: func(r: r);").as_deref(), Some("g(…)"));
         assert_eq!(call("type t = u8;"), None);
+        let world = "world root {\n  export render: func(text: string) -> string;\n}\n";
+        let export =
+            Export { name: "render".parse().expect("a name"), types: "00000000000000aa".parse().expect("a hash") };
+        assert_eq!(example_call(world, &[export]).as_deref(), Some("render(\"hello\")"));
         assert_eq!(example("f: func(a: bool);", "f: func();").as_deref(), Some("x.f(true)"));
     }
 }

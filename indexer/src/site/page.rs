@@ -4,6 +4,7 @@ use serde::Serialize;
 use stoa_core::{
     document::State,
     id::PluginId,
+    interface::ExternName,
     release::{BlobRef, Export, Import, Kind, OnFailure, Provider},
     version::Version,
 };
@@ -264,7 +265,11 @@ fn notice(page: &PluginPage) -> Option<Notice> {
 
 impl<'v> ExportView<'v> {
     fn of(export: &'v Export, page: &PluginPage) -> Self {
-        let block = page.wit.as_deref().and_then(|wit| wit::interface(wit, &export.name.to_string()));
+        let name = export.name.to_string();
+        let block = page.wit.as_deref().and_then(|wit| match &export.name {
+            ExternName::Interface(_) => wit::interface(wit, &name),
+            ExternName::Plain(_) => wit::exported_function(wit, &name),
+        });
         Self { export, wit: block.as_deref().map(wit::highlight) }
     }
 }

@@ -124,6 +124,13 @@ pub(crate) fn interface(text: &str, name: &str) -> Option<String> {
     block(body, &format!("interface {interface} {{")).map(dedent)
 }
 
+/// The line `export NAME: func(…) -> …;` that a world in `text` has for the function `name`.
+pub(crate) fn exported_function(text: &str, name: &str) -> Option<String> {
+    let heads = [format!("export {name}: "), format!("export %{name}: ")];
+    let mut lines = text.lines().map(str::trim);
+    lines.find(|line| heads.iter().any(|head| line.starts_with(head))).map(str::to_owned)
+}
+
 /// The lines from the one that is `head` (comments above it included) to its closing brace.
 fn block<'t>(text: &'t str, head: &str) -> Option<&'t str> {
     let mut start = None;
@@ -230,6 +237,14 @@ mod tests {
         assert_eq!(interface(WIT, "demo:markdown/none@1.0.0"), None);
         assert_eq!(interface(WIT, "demo:markdown/render@2.0.0"), None);
         assert_eq!(interface("package a:b {", "a:b/c"), None);
+    }
+
+    #[test]
+    fn a_function_of_the_world_is_the_line_that_exports_it() {
+        let text = "world root {\n  export demo:a/b;\n  export render: func(text: string) -> string;\n  export %list: func();\n}\n";
+        assert_eq!(exported_function(text, "render").as_deref(), Some("export render: func(text: string) -> string;"));
+        assert_eq!(exported_function(text, "list").as_deref(), Some("export %list: func();"));
+        assert_eq!(exported_function(text, "rend"), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{About, DocumentError, Listing, State};
 use crate::{
     digest::Digest,
     id::PluginId,
-    interface::{InterfaceName, TypeHash},
+    interface::{ExternName, TypeHash},
     release::{BlobRef, Dependency, Export, Import, Kind, Provider, Runtime},
     time::Time,
     version::Version,
@@ -27,8 +27,8 @@ pub(super) struct Document {
     kind: Kind,
     seq: u64,
     about: AboutRow,
-    /// `[name, type hash]`, sorted.
-    interfaces: Vec<(InterfaceName, TypeHash)>,
+    /// `[name, type hash]`, sorted: interfaces, then functions at top level.
+    interfaces: Vec<(ExternName, TypeHash)>,
     releases: Vec<Row>,
 }
 
@@ -95,19 +95,19 @@ impl Document {
 }
 
 /// The table of interfaces, and the place of each in it.
-struct Table(Vec<(InterfaceName, TypeHash)>);
+struct Table(Vec<(ExternName, TypeHash)>);
 
 impl Table {
     fn of(document: &super::Document) -> Self {
         let mut all = BTreeSet::new();
         for listing in document.releases.values() {
-            all.extend(listing.imports.iter().map(|import| (import.name.clone(), import.types)));
+            all.extend(listing.imports.iter().map(|import| (ExternName::Interface(import.name.clone()), import.types)));
             all.extend(listing.exports.iter().map(|export| (export.name.clone(), export.types)));
         }
         Self(all.into_iter().collect())
     }
 
-    fn place(&self, name: &InterfaceName, types: TypeHash) -> Option<usize> {
+    fn place(&self, name: &ExternName, types: TypeHash) -> Option<usize> {
         self.0.binary_search_by(|(n, t)| (n, t).cmp(&(name, &types))).ok()
     }
 }
@@ -147,7 +147,10 @@ impl Row {
     fn of(version: &Version, listing: &Listing, table: &Table) -> Self {
         let mut imports: BTreeMap<Provider, Vec<usize>> = BTreeMap::new();
         for import in &listing.imports {
-            imports.entry(import.from).or_default().extend(table.place(&import.name, import.types));
+            imports
+                .entry(import.from)
+                .or_default()
+                .extend(table.place(&ExternName::Interface(import.name.clone()), import.types));
         }
         Self {
             version: version.clone(),
@@ -175,7 +178,7 @@ impl Row {
         self.must_understand.iter().all(|field| UNDERSTOOD.contains(&field.as_str()))
     }
 
-    fn into_listing(self, table: &[(InterfaceName, TypeHash)]) -> Result<(Version, Listing), DocumentError> {
+    fn into_listing(self, table: &[(ExternName, TypeHash)]) -> Result<(Version, Listing), DocumentError> {
         let version = self.version;
         let entry = |place: usize| {
             table.get(place).cloned().ok_or_else(|| {
@@ -186,8 +189,13 @@ impl Row {
         let mut imports = Vec::new();
         for (from, places) in self.imports {
             for place in places {
-                let (name, types) = entry(place)?;
-                imports.push(Import { name, types, from });
+                match entry(place)? {
+                    (ExternName::Interface(name), types) => imports.push(Import { name, types, from }),
+                    (other, _) => {
+                        let what = format!("{version} imports `{other}`, which is no interface");
+                        return Err(DocumentError::Unreadable(what));
+                    }
+                }
             }
         }
         imports.sort();

@@ -27,9 +27,10 @@ impl Import {
     /// Other types are no reason against it: an import has only what the caller uses, so its hash equals the export's
     /// only where the caller uses all. Publishing sees to the rest: a minor release keeps what the one before exports,
     /// and a caller is taken only where its functions are found.
-    pub fn answered_by<'e>(&self, exports: &'e [Export]) -> Option<&'e Export> {
-        let serving = exports.iter().filter(|export| export.name.serves(&self.name));
-        serving
-            .max_by_key(|export| (export.name == self.name, export.types == self.types, export.name.version().cloned()))
+    pub fn answered_by<'e>(&self, exports: &'e [Export]) -> Option<&'e InterfaceName> {
+        let interfaces = exports.iter().filter_map(|export| Some((export.name.as_interface()?, export.types)));
+        let serving = interfaces.filter(|(name, _)| name.serves(&self.name));
+        let best = serving.max_by_key(|(name, types)| (**name == self.name, *types == self.types, name.version()));
+        best.map(|(name, _)| name)
     }
 }

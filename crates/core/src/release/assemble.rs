@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{BlobRef, Export, Import, Provider, Release, ReleaseError, Runtime};
 use crate::{
     classify::{Classified, ClassifiedImport, ImportClass},
-    component::Inspection,
+    component::{Extern, ExternShape, Inspection},
     manifest::{LimitWishes, Manifest, RuntimeWishes},
 };
 
@@ -70,12 +70,19 @@ impl From<&ClassifiedImport> for Import {
 }
 
 fn exports_of(component: &Inspection) -> Vec<Export> {
-    let export = |export: &crate::component::Extern| {
-        Some(Export { name: export.name().as_interface()?.clone(), types: export.type_hash() })
-    };
-    let mut exports: Vec<Export> = component.exports().iter().filter_map(export).collect();
-    exports.sort();
-    exports
+    component.exports().iter().filter_map(Export::of).collect()
+}
+
+impl Export {
+    /// What a record says of an export. `None` for a single type, which nobody can call.
+    pub fn of(export: &Extern) -> Option<Self> {
+        match export.shape() {
+            ExternShape::Interface(_) | ExternShape::Function(_) => {
+                Some(Self { name: export.name().clone(), types: export.type_hash() })
+            }
+            ExternShape::Type(_) | ExternShape::Resource => None,
+        }
+    }
 }
 
 /// One entry a scope: `http.out:https://api.example.com`, or the kind alone where it has none.

@@ -214,5 +214,5 @@ pub(super) fn imports_from<'a>(caller: &'a Listing, id: &PluginId) -> Vec<&'a Im
 /// The import and the export that answers it.
 pub(super) fn bind<'a>(import: &'a Import, exports: &[Export]) -> Result<Binding, NotExported<'a>> {
     let export = import.answered_by(exports).ok_or(NotExported(&import.name))?;
-    Ok(Binding { import: import.name.clone(), export: export.name.clone() })
+    Ok(Binding { import: import.name.clone(), export: export.clone() })
 }

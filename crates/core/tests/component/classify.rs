@@ -4,7 +4,7 @@ use stoa_core::{
     classify::{ClassifyError, ImportClass, classify},
     component::Inspection,
     manifest::Manifest,
-    release::Import,
+    release::{Export, Import},
 };
 
 use crate::build::{inspect_wat, inspect_wit};
@@ -205,4 +205,13 @@ fn hooks_that_a_host_could_not_call_are_refused() {
     )
     .expect("sound");
     insta::assert_snapshot!(errors(&half, &manifest("")));
+}
+
+#[test]
+fn a_record_lists_exported_functions_beside_interfaces() {
+    let component =
+        inspect_wit("package demo:site; interface api { f: func(); } world w { export api; export render: func(); }");
+    let exports: Vec<_> =
+        component.exports().iter().filter_map(Export::of).map(|export| export.name.to_string()).collect();
+    assert_eq!(exports, ["demo:site/api", "render"]);
 }

@@ -4,7 +4,7 @@ use stoa_core::{
     document::{Document, DocumentError, touched},
     event::{ActorId, Draft, Event, Fact, Head, Sealed},
     id::PluginId,
-    release::Release,
+    release::{Export, Release},
     time::Time,
 };
 
@@ -53,6 +53,21 @@ fn fold(facts: Vec<Fact>) -> Result<Option<Document>, DocumentError> {
 
 fn released(version: &str) -> Fact {
     Fact::Released { releases: vec![release("demo:markdown", version)] }
+}
+
+#[test]
+fn a_function_at_top_level_is_kept_and_can_not_be_imported() {
+    let mut plain = release("demo:markdown", "1.0.0");
+    let types = plain.exports[0].types;
+    plain.exports.push(Export { name: "render".parse().expect("a name"), types });
+    let document = fold(vec![Fact::Released { releases: vec![plain] }]).expect("a fold").expect("a document");
+    let bytes = document.to_bytes().expect("bytes");
+    assert_eq!(Document::read(&id(), &bytes), Ok(document));
+    let mut wire: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+    assert_eq!(wire["interfaces"][2][0], "render");
+    wire["releases"][0]["imports"]["wasi"] = serde_json::json!([2]);
+    let refused = DocumentError::Unreadable("1.0.0 imports `render`, which is no interface".to_owned());
+    assert_eq!(Document::read(&id(), wire.to_string().as_bytes()), Err(refused));
 }
 
 fn yanked(version: &str) -> Fact {
