@@ -29,11 +29,10 @@ pub fn check(fresh: &[&Candidate], set: &Set, known: &Known, facts: &BTreeMap<Pl
         for (id, interfaces) in facts.get(&release.id).into_iter().flat_map(|found| &found.uses) {
             let offers = offers(release, id, set, known, facts);
             let lacks = offers.iter().map(|offer| offer.lack(release, interfaces));
-            match lacks.collect::<Option<Vec<_>>>() {
-                // The first is that of the newest release. Where there is none, no release meets the requirement,
-                // which another rule refuses.
-                Some(lacks) => lacks.into_iter().next().map_or(Ok(()), Err)?,
-                None => {}
+            // The first is that of the newest release. Where there is none, no release meets the requirement,
+            // which another rule refuses.
+            if let Some(lacks) = lacks.collect::<Option<Vec<_>>>() {
+                lacks.into_iter().next().map_or(Ok(()), Err)?;
             }
         }
     }
