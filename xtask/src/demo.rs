@@ -17,13 +17,22 @@ use crate::toolchain;
 pub(crate) fn run(passed_on: &[String]) -> Outcome<ExitCode> {
     let mut phases = Phases::begin("demo");
     let toolchain = phases.run("setup", toolchain::ensure)?;
-    phases.run("guests", || guests::build(&toolchain))?;
-    let stoa = phases.run("stoa", build_stoa)?;
+    let stoa = phases.run("guests and stoa", || both(&toolchain))?;
     eprintln!("\n{}", phases.table());
     let status = Tool::new(stoa).args(["demo", "--plugins"]).arg(place::plugins()).args(passed_on).status()?;
     // Ended by a signal: as a shell would say it, without knowing which.
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(128);
     Ok(ExitCode::from(code))
+}
+
+/// Builds plugins and program at the same time: either has long stretches that use one core.
+fn both(toolchain: &toolchain::Toolchain) -> Outcome<PathBuf> {
+    std::thread::scope(|scope| {
+        let guests = scope.spawn(|| guests::build(toolchain));
+        let stoa = build_stoa();
+        guests.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        stoa
+    })
 }
 
 /// Builds the `stoa` program and says where it is: cargo knows, whatever folder it was told to use.
