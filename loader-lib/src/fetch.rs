@@ -7,14 +7,14 @@ use stoa_core::{
     document::Document,
     id::PluginId,
     lock::{Header, Lock},
-    offer, release,
+    offer,
     resolve::{self, Documents, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source, reachable},
     wanted::Wanted,
 };
 
 use crate::{
     limits::Wishes,
-    plan::{ConfigValue, Edge, OnFailure, Plan, PlanError, PlannedPlugin, Reload, RuntimeOptions},
+    plan::{ConfigValue, Edge, Plan, PlanError, PlannedPlugin, RuntimeOptions},
     registry::{Registry, RegistryError, Snapshot},
 };
 
@@ -138,12 +138,7 @@ fn planned(
         path,
         dependencies: resolved.edges.iter().map(edge).collect(),
         limits: wishes(&resolved.listing.limits),
-        runtime: RuntimeOptions {
-            reload: match resolved.listing.runtime.reload {
-                release::Reload::Shadow => Reload::Shadow,
-                release::Reload::StopStart => Reload::StopStart,
-            },
-        },
+        runtime: RuntimeOptions { reload: resolved.listing.runtime.reload },
         config: settings(&resolved.id, wanted)?,
         rank: u32::try_from(rank).unwrap_or(u32::MAX),
     })
@@ -153,10 +148,7 @@ fn edge(edge: &resolve::Edge) -> Edge {
     Edge {
         on: edge.dependency.clone(),
         interfaces: edge.bindings.iter().map(|binding| binding.import.to_string()).collect(),
-        on_failure: match edge.on_failure {
-            release::OnFailure::Value => OnFailure::Value,
-            release::OnFailure::Trap => OnFailure::Trap,
-        },
+        on_failure: edge.on_failure,
     }
 }
 

@@ -9,6 +9,8 @@ use std::{
 
 use stoa_core::{digest::Digest, id::PluginId, version::Version};
 
+pub use stoa_core::release::{OnFailure, Reload};
+
 use crate::limits::Wishes;
 
 /// A set of plugins in load order: each comes after all it depends on.
@@ -99,31 +101,11 @@ pub struct Edge {
     pub on_failure: OnFailure,
 }
 
-/// What a plugin sees when a plugin it depends on fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnFailure {
-    /// An error value of the function's own type; linkable only where that type can say so.
-    #[default]
-    Value,
-    /// A trap, which costs the caller its memory.
-    Trap,
-}
-
 /// How a plugin is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RuntimeOptions {
     /// How a new version takes over.
     pub reload: Reload,
-}
-
-/// How a new version takes over from a running one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Reload {
-    /// The new one starts beside the old one, which serves until it is ready.
-    #[default]
-    Shadow,
-    /// The old one is shut down first: for plugins that hold something only one can hold.
-    StopStart,
 }
 
 /// The place a plugin fills in a host, kept over reloads.

@@ -1,11 +1,6 @@
 //! `stoa serve`: API, indexer, signer, website and public tree behind one address.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request};
 use stoa_api::{ApiConfig, App, Bell, Clock};
@@ -53,8 +48,7 @@ struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Time {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Time::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        crate::cmd::now()
     }
 }
 
