@@ -1,10 +1,12 @@
 //! What the handlers stand on.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use stoa_core::{release::MAX_ARTIFACT_BYTES, time::Time};
 use stoa_store::{blobs::Blobs, ledger::Ledger};
 use tokio::sync::Semaphore;
+
+use crate::spool::Transfers;
 
 /// Wakes whoever waits for events. It carries nothing and promises nothing: an indexer that missed a ring finds
 /// the events at the next one.
@@ -35,8 +37,11 @@ pub struct ApiConfig {
     /// The longest time for a whole request other than an upload: 120 s.
     pub request_timeout: Duration,
     /// How many bytes of components may be in memory at once, over all requests: 512 MiB. A request that would
-    /// exceed it waits.
+    /// exceed it waits. Nobody holds any of it while it waits for a client.
     pub memory_budget: u64,
+    /// A folder on whose disk uploads lie while they come in, as files without names; the system's for temporary
+    /// files. It should not be one that is kept in memory.
+    pub spool: PathBuf,
 }
 
 impl Default for ApiConfig {
@@ -49,6 +54,7 @@ impl Default for ApiConfig {
             body_idle: Duration::from_secs(30),
             request_timeout: Duration::from_secs(120),
             memory_budget: 512 * MIB,
+            spool: std::env::temp_dir(),
         }
     }
 }
@@ -67,6 +73,7 @@ pub struct App {
     /// Bounds and addresses.
     pub config: Arc<ApiConfig>,
     pub(crate) memory: Arc<Semaphore>,
+    pub(crate) transfers: Transfers,
 }
 
 impl std::fmt::Debug for App {
@@ -91,7 +98,7 @@ impl App {
         let budget = config.memory_budget.max(config.max_artifact_bytes);
         let pages = usize::try_from(budget.div_ceil(PAGE)).unwrap_or(Semaphore::MAX_PERMITS);
         let memory = Arc::new(Semaphore::new(pages.min(Semaphore::MAX_PERMITS)));
-        Self { ledger, blobs, bell, clock, config: Arc::new(config), memory }
+        Self { ledger, blobs, bell, clock, config: Arc::new(config), memory, transfers: Transfers::default() }
     }
 
     /// Waits until `bytes` more may be held in memory; they may until the answer is dropped.

@@ -9,6 +9,7 @@ pub mod publish;
 pub mod routes;
 pub mod scope;
 pub mod skeleton;
+mod spool;
 pub mod state;
 pub mod token;
 

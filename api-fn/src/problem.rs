@@ -109,6 +109,12 @@ problems! {
         "Publish two versions of one plugin one after the other."
     RecordInvalid "record-invalid" UNPROCESSABLE_ENTITY "A release record is not valid"
         "The detail names the member and the rule."
+    MemberUnknown "member-unknown" UNPROCESSABLE_ENTITY "A release record has a member that the format does not have"
+        "Look for a typing error: what the registry would not understand, it does not take."
+    NameInvalid "name-invalid" UNPROCESSABLE_ENTITY "The id in a release record is not one that a plugin can have"
+        "Write `namespace:name` in lower-case letters, digits and single hyphens; some words are reserved."
+    VersionInvalid "version-invalid" UNPROCESSABLE_ENTITY "The version in a release record is not one that a release can have"
+        "Write a semantic version without build metadata: `1.2.3`, `2.0.0-rc.1`."
     RecordTooLarge "record-too-large" UNPROCESSABLE_ENTITY "A release record is too long"
         "Shorten descriptions and reasons; longer texts belong into the readme."
     RecordNotCanonical "record-not-canonical" UNPROCESSABLE_ENTITY "A release record writes something that its canonical form leaves out"
@@ -137,6 +143,8 @@ problems! {
         "Publish it as the next major version, or keep the function as it was."
 
     // The blobs of a set.
+    BlobEmpty "blob-empty" UNPROCESSABLE_ENTITY "A record names a blob without any bytes"
+        "Build the plugin first; leave a readme without text out."
     ArtifactTooLarge "artifact-too-large" PAYLOAD_TOO_LARGE "The component is too long"
         "Strip debugging information: `wasm-tools strip --all`."
     WitTooLarge "wit-too-large" PAYLOAD_TOO_LARGE "The WIT is too long"
@@ -161,12 +169,20 @@ problems! {
     // What the bytes are.
     ArtifactNotWasm "artifact-not-wasm" UNPROCESSABLE_ENTITY "The artifact is not WebAssembly"
         "Publish the component that the build made, a `.wasm` file."
+    ArtifactMachineCode "artifact-machine-code" UNPROCESSABLE_ENTITY "The artifact is machine code"
+        "Publish the portable `.wasm` component: each host compiles it for itself, and runs nothing that others compiled."
     ArtifactCoreModule "artifact-core-module" UNPROCESSABLE_ENTITY "The artifact is a core module, not a component"
         "Build for `wasm32-wasip2`, or make a component with `wasm-tools component new`."
     ArtifactKind "artifact-kind" UNPROCESSABLE_ENTITY "The artifact is of another kind than its record says"
         "`kind = \"interface\"` is for WIT packages, `kind = \"plugin\"` for components."
-    ComponentInvalid "component-invalid" UNPROCESSABLE_ENTITY "The component is not valid, or beyond the registry's bounds"
-        "Check it with `wasm-tools validate`."
+    ComponentInvalid "component-invalid" UNPROCESSABLE_ENTITY "The component is not valid"
+        "Check it with `wasm-tools validate`, and that the file is whole."
+    ComponentBounds "component-bounds" UNPROCESSABLE_ENTITY "The component is beyond a bound of the registry"
+        "The detail names the bound: leave out what is not needed, or make two plugins of it."
+    ComponentFeature "component-feature" UNPROCESSABLE_ENTITY "The component uses a feature that hosts do not enable"
+        "Build for WebAssembly 2.0, without the feature that the detail names."
+    ComponentInterface "component-interface" UNPROCESSABLE_ENTITY "The component has an import or export that no host can use"
+        "Imports and exports are the interfaces, functions and types of a WIT world."
     ImportUnclassified "import-unclassified" UNPROCESSABLE_ENTITY "Nothing says who answers an import"
         "Name the dependency that provides it (`for = […]`), or the host interface, in plugin.toml."
     ImportUnsupported "import-unsupported" UNPROCESSABLE_ENTITY "The component imports what no host offers yet"
@@ -222,7 +238,7 @@ pub struct Problem {
 impl Problem {
     /// A refusal that names the thing, the rule and the value.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), members: Map::new() }
+        Self { code, detail: visible(&detail.into()), members: Map::new() }
     }
 
     /// A member of its own, for programs: what the detail says in words.
@@ -303,6 +319,19 @@ impl IntoResponse for Problem {
     }
 }
 
+/// A detail repeats what strangers sent, and ends on terminals and in logs: what can not be seen there, or turns the
+/// line around, is written as `\u{…}`.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\'' | '\\' => shown.push(character),
+            _ => shown.extend(character.escape_debug()),
+        }
+    }
+    shown
+}
+
 /// 64 random bits in hexadecimal; without randomness, which is a failure of its own, zeros.
 fn trace_id() -> String {
     let mut bytes = [0; 8];
@@ -359,6 +388,13 @@ mod tests {
             assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
             assert!(!code.status().is_success() && !code.status().is_redirection(), "{code}");
         }
+    }
+
+    #[test]
+    fn a_detail_hides_nothing_of_what_it_repeats() {
+        let sent = "a\0b \u{1b}[31m \u{202e}c \u{200b} \"é\" \\";
+        let problem = Problem::new(Code::NameInvalid, sent);
+        assert_eq!(problem.detail(), r#"a\0b \u{1b}[31m \u{202e}c \u{200b} "é" \"#);
     }
 
     #[test]

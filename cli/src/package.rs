@@ -69,15 +69,18 @@ fn read_component(dir: &Path, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
         return Err(Failure::new(format!("`{id}` names no component")).hint("add `component = \"…\"` under [build]"));
     };
     let path: PathBuf = dir.join(built.as_str());
-    let bytes = std::fs::read(&path).map_err(|e| {
+    let unreadable = |e: std::io::Error| {
         Failure::new(format!("the component `{}` can not be read: {e}", path.display())).hint("build the plugin first")
-    })?;
-    if bytes.len() as u64 > MAX_ARTIFACT_BYTES {
-        let size = bytes.len();
+    };
+    // Before it is read: it may be any file.
+    let size = std::fs::metadata(&path).map_err(unreadable)?.len();
+    if size > MAX_ARTIFACT_BYTES {
         return Err(Failure::new(format!(
             "the component of `{id}` has {size} bytes, and {MAX_ARTIFACT_BYTES} are possible"
-        )));
+        ))
+        .hint("strip debugging information: `wasm-tools strip --all`"));
     }
+    let bytes = std::fs::read(&path).map_err(unreadable)?;
     if is_core_module(&bytes) { componentize(&path, &bytes) } else { Ok(bytes) }
 }
 
@@ -88,14 +91,20 @@ fn is_core_module(bytes: &[u8]) -> bool {
 
 /// Compilers that know no components leave a core module that carries its world.
 fn componentize(path: &Path, module: &[u8]) -> Result<Vec<u8>, Failure> {
+    let refuse = |why: String| {
+        Failure::new(format!("the core module `{}` is no plugin: {why}", path.display()))
+            .hint("a module carries its world if it was built with wit-bindgen or a tool like it")
+    };
+    let (stripped, _) = wit_component::metadata::decode(module).map_err(|e| refuse(format!("{e:#}")))?;
+    // An encoder would make a component of it all the same: one that imports and exports nothing.
+    if stripped.is_none() {
+        return Err(refuse("it carries no world".to_owned()));
+    }
     let encoded = wit_component::ComponentEncoder::default()
         .validate(true)
         .module(module)
         .and_then(|mut encoder| encoder.encode());
-    encoded.map_err(|e| {
-        Failure::new(format!("the core module `{}` is no plugin: {e:#}", path.display()))
-            .hint("a module carries its world if it was built with wit-bindgen or a tool like it")
-    })
+    encoded.map_err(|e| refuse(format!("{e:#}")))
 }
 
 fn read_readme(dir: &Path, manifest: &Manifest) -> Result<Option<Vec<u8>>, Failure> {

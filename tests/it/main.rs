@@ -2,8 +2,10 @@
 
 mod budgets;
 mod errors;
+mod flaws;
 mod journey;
 mod process;
 mod publish;
+mod races;
 mod readme;
 mod serve;

@@ -51,11 +51,14 @@ pub(crate) async fn check(
     let (bytes, origin) = read(app, source, release.artifact).await?;
     checked.push(Checked { blob: release.artifact, origin });
     let inspected = release.clone();
-    // Seconds of work for the largest components: other requests go on meanwhile.
-    let facts = tokio::task::spawn_blocking(move || facts::check(&inspected, &bytes))
-        .await
-        .map_err(|error| Problem::internal(&error))??;
-    drop(room);
+    // Seconds of work for the largest components: other requests go on meanwhile. A request that is given up does not
+    // end the work, so the room goes with the bytes.
+    let inspection = tokio::task::spawn_blocking(move || {
+        let facts = facts::check(&inspected, &bytes);
+        drop((bytes, room));
+        facts
+    });
+    let facts = inspection.await.map_err(|error| Problem::internal(&error))??;
 
     let (_, origin) = read(app, source, release.wit).await?;
     checked.push(Checked { blob: release.wit, origin });
@@ -81,8 +84,12 @@ pub(crate) async fn keep(app: &App, checked: Vec<Checked>) -> Result<(), Problem
         };
         match put {
             Ok(Put::Created | Put::Exists) => {}
-            // Somebody finished or cleaned up meanwhile; the bytes that were checked are not there any more.
-            Err(BlobError::Missing(_) | BlobError::Precondition { .. }) => return Err(missing(blob)),
+            // Whoever finished the same publish meanwhile has moved them. Otherwise the bytes that were checked are
+            // not there any more.
+            Err(BlobError::Missing(_) | BlobError::Precondition { .. }) => {
+                let moved = app.blobs.head(&to).await.map_err(|error| blob_problem(&error))?;
+                moved.ok_or_else(|| missing(blob))?;
+            }
             Err(error) => return Err(blob_problem(&error)),
         }
     }
@@ -100,12 +107,7 @@ pub(crate) async fn remove_uploads(app: &App, publish: PublishId, blobs: &[BlobR
 }
 
 async fn read(app: &App, source: &Source, blob: BlobRef) -> Result<(Bytes, Origin), Problem> {
-    let stored = BlobKey::Store(blob.digest);
-    if let Some((bytes, _)) = fetch(app, &stored, blob).await? {
-        if Digest::of(&bytes) != blob.digest {
-            // Only checked bytes get to `store/`: the storage has changed them.
-            return Err(Problem::internal(&std::io::Error::other(format!("`{stored}` is damaged"))));
-        }
+    if let Some(bytes) = stored(app, blob).await? {
         return Ok((bytes, Origin::Stored));
     }
     match source {
@@ -117,7 +119,11 @@ async fn read(app: &App, source: &Source, blob: BlobRef) -> Result<(Bytes, Origi
         Source::Uploads(publish) => {
             let id = publish.upload(&blob.digest);
             let key = BlobKey::Upload(id);
-            let (bytes, tag) = fetch(app, &key, blob).await?.ok_or_else(|| missing(blob))?;
+            let Some((bytes, tag)) = fetch(app, &key, blob).await? else {
+                // Whoever finished the same publish since the look above has moved them.
+                let bytes = stored(app, blob).await?.ok_or_else(|| missing(blob))?;
+                return Ok((bytes, Origin::Stored));
+            };
             if let Err(problem) = check_bytes(blob, &bytes) {
                 // Its place takes one upload only: without this nobody could send the right bytes.
                 app.blobs.delete(&key).await.map_err(|error| blob_problem(&error))?;
@@ -125,6 +131,17 @@ async fn read(app: &App, source: &Source, blob: BlobRef) -> Result<(Bytes, Origi
             }
             Ok((bytes, Origin::Uploaded(id, tag)))
         }
+    }
+}
+
+/// The bytes in `store/`, where they are there.
+async fn stored(app: &App, blob: BlobRef) -> Result<Option<Bytes>, Problem> {
+    let key = BlobKey::Store(blob.digest);
+    match fetch(app, &key, blob).await? {
+        Some((bytes, _)) if Digest::of(&bytes) == blob.digest => Ok(Some(bytes)),
+        // Only checked bytes get there: the storage has changed them.
+        Some(_) => Err(Problem::internal(&std::io::Error::other(format!("`{key}` is damaged")))),
+        None => Ok(None),
     }
 }
 

@@ -71,11 +71,17 @@ fn of(release: &Release) -> String {
 
 fn inspect_problem(release: &Release, error: &InspectError) -> Problem {
     let code = match error {
-        InspectError::NotWasm(_) | InspectError::Text | InspectError::Precompiled | InspectError::Encoding(..) => {
-            Code::ArtifactNotWasm
-        }
+        InspectError::NotWasm(_) | InspectError::Text | InspectError::Encoding(..) => Code::ArtifactNotWasm,
+        InspectError::Precompiled => Code::ArtifactMachineCode,
         InspectError::CoreModule => Code::ArtifactCoreModule,
         InspectError::Wasi { .. } => Code::ImportUnsupported,
+        InspectError::TooLarge { .. }
+        | InspectError::TooDeep { .. }
+        | InspectError::TooMany { .. }
+        | InspectError::TypeTooComplex { .. }
+        | InspectError::NameTooLong { .. } => Code::ComponentBounds,
+        InspectError::Feature { .. } => Code::ComponentFeature,
+        InspectError::Kind { .. } | InspectError::Name(_) | InspectError::NoWit(_) => Code::ComponentInterface,
         _ => Code::ComponentInvalid,
     };
     // An inspection's error wraps the error of a name, which says what is wrong with it.

@@ -8,6 +8,7 @@ use stoa_core::{
     id::PluginId,
     release::{BlobRef, MAX_README_BYTES, MAX_WIT_BYTES, Release, ReleaseError},
     time::Time,
+    version::Version,
 };
 
 use crate::{
@@ -112,7 +113,13 @@ fn read_record(place: usize, sent: Value) -> Result<Release, Problem> {
     let invalid =
         |rule: &dyn std::fmt::Display| Problem::new(Code::RecordInvalid, format!("releases[{place}]: {rule}"));
     let bytes = canonical::to_bytes(&sent).map_err(|error| invalid(&error))?;
-    let release: Release = serde_json::from_value(sent.clone()).map_err(|error| invalid(&error))?;
+    check_names(place, &sent)?;
+    let release: Release = serde_json::from_value(sent.clone()).map_err(|error| {
+        let text = error.to_string();
+        // The one kind of serde's errors that only its words tell apart.
+        let code = if text.starts_with("unknown field") { Code::MemberUnknown } else { Code::RecordInvalid };
+        Problem::new(code, format!("releases[{place}]: {text}"))
+    })?;
     let canonical = release.to_bytes().map_err(|error| invalid(&error))?;
     if canonical == bytes {
         return Ok(release);
@@ -121,6 +128,26 @@ fn read_record(place: usize, sent: Value) -> Result<Release, Problem> {
     let place = difference(&sent, &canonical).unwrap_or_default();
     let detail = format!("the record of `{}` writes `{place}` otherwise than its canonical form", release.id);
     Err(Problem::new(Code::RecordNotCanonical, detail).with("member", place))
+}
+
+/// What plugin and version a record is of, before anything else of it is read.
+fn check_names(place: usize, sent: &Value) -> Result<(), Problem> {
+    let text = |member: &str| sent.get(member).and_then(Value::as_str);
+    let refuse = |code, member: &str, rule: String| {
+        Err(Problem::new(code, format!("releases[{place}].{member}: {rule}")).with("member", member))
+    };
+    if let Some(Err(error)) = text("id").map(str::parse::<PluginId>) {
+        // Letters of other alphabets look like the ones that are allowed.
+        return refuse(Code::NameInvalid, "id", error.to_string().chars().map(ascii).collect());
+    }
+    match text("version").map(str::parse::<Version>) {
+        Some(Err(error)) => refuse(Code::VersionInvalid, "version", error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+fn ascii(character: char) -> String {
+    if character.is_ascii() { character.to_string() } else { character.escape_unicode().to_string() }
 }
 
 fn record_problem(error: &ReleaseError) -> Problem {
@@ -155,9 +182,11 @@ fn check_record(release: &Release, max_artifact_bytes: u64) -> Result<(), Proble
     about::check(release)?;
     let (id, version) = (&release.id, &release.version);
     let bound = |code, what: &str, blob: BlobRef, limit: u64| {
-        if (1..=limit).contains(&blob.size) {
-            return Ok(());
-        }
+        let code = match blob.size {
+            0 => Code::BlobEmpty,
+            size if size > limit => code,
+            _ => return Ok(()),
+        };
         let detail = format!("the {what} of `{id}` {version} has {} bytes: 1 to {limit} are accepted", blob.size);
         Err(Problem::new(code, detail))
     };

@@ -6,9 +6,9 @@ use axum::{
     body::Body,
     extract::{RawQuery, State},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use stoa_core::{digest::Hasher, release::BlobRef};
+use stoa_core::release::BlobRef;
 use stoa_store::{
     blobs::{BlobKey, Put, UploadId},
     upload::UploadGrant,
@@ -20,6 +20,7 @@ use crate::{
     body::Pieces,
     problem::{Code, Problem},
     publish::blobs::{blob_problem, wrong_digest, wrong_size},
+    spool::Spool,
 };
 
 /// A sender has this long, and as much more as its bytes take at [`SLOWEST`].
@@ -59,8 +60,11 @@ fn check_length(headers: &HeaderMap, grant: &UploadGrant) -> Result<(), Problem>
 }
 
 async fn take(app: &App, grant: &UploadGrant, body: Body) -> Result<(), Problem> {
+    let _alone = app.transfers.alone(grant.id).await;
+    let spool = receive(app, grant, body).await?;
+    // Only from here on, where no client is waited for, memory is held.
     let room = app.reserve(grant.size).await;
-    let bytes = receive(app, grant, body).await?;
+    let bytes = spool.read().await?;
     match app.blobs.put_new(&BlobKey::Upload(grant.id), bytes).await {
         // What is there passed the same check.
         Ok(Put::Created | Put::Exists) => {}
@@ -70,18 +74,17 @@ async fn take(app: &App, grant: &UploadGrant, body: Body) -> Result<(), Problem>
     Ok(())
 }
 
-async fn receive(app: &App, grant: &UploadGrant, body: Body) -> Result<Bytes, Problem> {
+async fn receive(app: &App, grant: &UploadGrant, body: Body) -> Result<Spool, Problem> {
     let mut pieces = Pieces::new(body, grant.size, app.config.body_idle);
-    let (mut whole, mut hasher) = (BytesMut::new(), Hasher::new());
+    let mut spool = Spool::new(&app.config.spool).await?;
     while let Some(piece) = next(&mut pieces, grant).await? {
-        hasher.update(&piece);
-        whole.extend_from_slice(&piece);
+        spool.push(&piece).await?;
     }
-    if whole.len() as u64 != grant.size {
-        return Err(wrong_size(blob(grant), whole.len() as u64));
+    if spool.length() != grant.size {
+        return Err(wrong_size(blob(grant), spool.length()));
     }
-    wrong_digest(blob(grant), hasher.finish())?;
-    Ok(whole.freeze())
+    wrong_digest(blob(grant), spool.digest())?;
+    Ok(spool)
 }
 
 /// The next piece. More bytes than granted are a blob of the wrong size: the route as such takes larger ones.

@@ -39,7 +39,7 @@ async fn a_plugin_whose_name_looks_like_another_s_is_refused_in_the_same_namespa
         assert_eq!(body.refused(Code::NameConfusable)["exists"], "demo:markdown", "{name}");
     }
     let upper = Plugin::simple("demo:markdown", "1.0.0").with("id", json!("demo:Markdown"));
-    registry.publish(&[&upper]).await.refused(Code::RecordInvalid);
+    registry.publish(&[&upper]).await.refused(Code::NameInvalid);
     registry.publish_as(&[&Plugin::simple("acme:mark-down", "1.0.0")], &registry.admin).await.ok();
 }
 

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use http::{Method, Request, StatusCode, header};
 use serde_json::json;
 use std::{convert::Infallible, time::Duration};
@@ -159,6 +159,54 @@ async fn an_upload_takes_the_bytes_of_its_address_and_no_others() {
     let half = bytes.len() / 2;
     let pieces = vec![Ok(bytes[..half].to_vec().into()), Ok(bytes[half..].to_vec().into())];
     assert_eq!(registry.send(chunked(pieces)).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_sender_that_pauses_keeps_no_memory_from_others() {
+    const MIB: u64 = 1024 * 1024;
+    // Room for one blob at a time.
+    let config = ApiConfig { max_artifact_bytes: MIB, memory_budget: MIB, ..ApiConfig::default() };
+    let registry = Registry::with(config).await;
+    let plugin = Plugin::simple("demo:markdown", "1.0.0");
+    let begun = registry.post("/api/v1/publishes", &registry.demo, json!({"releases": [plugin.record]})).await.ok();
+    let (paused, others) = (begun["missing"][0].clone(), begun["missing"][1].clone());
+    let mut bytes: Bytes = plugin.blob(&paused["digest"]).into();
+    let first = bytes.split_to(bytes.len() / 2);
+    let (came, mut half_way) = tokio::sync::oneshot::channel();
+    let (go_on, wait) = tokio::sync::oneshot::channel::<()>();
+    let rest = async move {
+        came.send(()).expect("the test waits");
+        wait.await.expect("the test goes on");
+        Ok::<_, Infallible>(bytes)
+    };
+    let body = Body::from_stream(stream::once(async { Ok(first) }).chain(stream::once(rest)));
+    let url = format!("/api{}", paused["upload"]["url"].as_str().expect("an address"));
+    let mut upload = Box::pin(registry.send(Request::put(url).body(body).expect("a request")));
+    tokio::select! {
+        answer = &mut upload => panic!("half of it was enough: {answer:?}"),
+        reached = &mut half_way => reached.expect("the first half was taken"),
+    }
+
+    let uploaded = registry.upload(&others, &plugin.blob(&others["digest"])).await;
+    assert_eq!(uploaded.status, StatusCode::NO_CONTENT, "{uploaded:?}");
+    registry.publish(&[&Plugin::simple("demo:slugify", "1.0.0")]).await.ok();
+    assert!(!registry.listing().await.contains(paused["digest"].as_str().expect("a digest")));
+
+    go_on.send(()).expect("the upload waits");
+    assert_eq!(upload.await.status, StatusCode::NO_CONTENT);
+    registry.finish(begun["id"].as_str().expect("an id")).await.ok();
+}
+
+#[tokio::test]
+async fn an_upload_that_finds_no_disk_is_the_registry_s_fault() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = ApiConfig { spool: folder.path().join("gone"), ..ApiConfig::default() };
+    let registry = Registry::with(config).await;
+    let plugin = Plugin::simple("demo:markdown", "1.0.0");
+    let begun = registry.post("/api/v1/publishes", &registry.demo, json!({"releases": [plugin.record]})).await.ok();
+    let missing = &begun["missing"][0];
+    registry.upload(missing, &plugin.blob(&missing["digest"])).await.refused(Code::Unavailable);
+    assert_eq!(registry.listing().await, "");
 }
 
 #[tokio::test]

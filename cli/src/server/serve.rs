@@ -69,7 +69,7 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     let follower = registry.follower(&settings.name, OnlineKeys::load(&args.dir)?, &root, Some(&url));
     let wake = Wake::default();
     first_look(&follower, &wake).await;
-    let app = router(&registry, &url, wake.clone());
+    let app = router(&registry, layout.dir(), &url, wake.clone());
     let pages = Wake::default();
     let projecting = tokio::spawn(project(follower.clone(), pages.clone()));
     let indexing = tokio::spawn(follow(follower, wake, pages));
@@ -86,8 +86,13 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn router(registry: &Registry, url: &str, wake: Wake) -> Router {
-    let config = ApiConfig { api_base_url: format!("{}/api", url.trim_end_matches('/')), ..ApiConfig::default() };
+fn router(registry: &Registry, folder: &Path, url: &str, wake: Wake) -> Router {
+    let config = ApiConfig {
+        api_base_url: format!("{}/api", url.trim_end_matches('/')),
+        // The disk that will hold the upload has to have room for it; `/tmp` often lies in memory.
+        spool: folder.to_owned(),
+        ..ApiConfig::default()
+    };
     let app = App::new(registry.ledger.clone(), registry.blobs.clone(), Arc::new(wake), Arc::new(SystemClock), config);
     // Components are compressed badly and hashed as they are: they go as they lie.
     let worth = SizeAbove::new(256).and(NotForContentType::const_new("application/octet-stream"));

@@ -232,3 +232,25 @@ async fn a_put_whose_answer_was_lost_can_be_repeated() {
     assert_eq!(blobs.put_new(&key, Bytes::from("1")).await.expect("a put"), Put::Exists);
     assert_eq!(blobs.hooks().count(Call::PutNew), 2);
 }
+
+#[tokio::test]
+async fn calls_that_meet_take_effect_only_once_all_have_come() {
+    let ledger = begun().await;
+    ledger.hooks().meet(Call::Transact, 2);
+    let commit = |name: &'static str| {
+        let theirs = ledger.clone();
+        async move { theirs.commit(&change(name, None, vec![put(name, Expect::Absent)]), now()).await }
+    };
+    let mut first = Box::pin(commit("first"));
+    tokio::select! {
+        biased;
+        answer = &mut first => panic!("it did not wait: {answer:?}"),
+        () = std::future::ready(()) => {}
+    }
+    let key = ItemKey::new("p", "first").expect("a key");
+    assert_eq!(ledger.get(&key, now()).await.expect("an answer"), None);
+    let (first, second) = tokio::join!(first, commit("second"));
+    assert!(!first.expect("a commit").replayed && !second.expect("a commit").replayed);
+    assert!(ledger.get(&key, now()).await.expect("an answer").is_some());
+    commit("third").await.expect("nobody is waited for any more");
+}

@@ -5,6 +5,7 @@ mod crashes;
 mod history;
 mod operations;
 mod pages;
+mod races;
 mod refusals;
 mod signer;
 mod world;

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{Barrier, oneshot};
 
 /// A kind of call to an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +39,8 @@ enum Fault {
     Before(Gate),
     /// Takes effect, then waits before it answers.
     After(Gate),
+    /// Waits for others to come as far.
+    Meet(Arc<Barrier>),
     /// Answers an error and takes no effect.
     Fail,
     /// Takes effect and answers an error.
@@ -85,6 +87,8 @@ impl Stopped {
 struct State {
     /// Each is used once, in the order in which they were set.
     faults: Vec<(Call, String, Fault)>,
+    /// Those that are still awaited, one entry a call.
+    meetings: Vec<(Call, Arc<Barrier>)>,
     calls: Vec<(Call, String)>,
 }
 
@@ -111,6 +115,13 @@ impl Hooks {
         let (gate, stopped) = gate();
         self.set(call, name, Fault::After(gate));
         stopped
+    }
+
+    /// Lets none of the next `count` calls of this kind, whatever their names, take effect before all of them have
+    /// come: each was decided on what was there before any of the others.
+    pub fn meet(&self, call: Call, count: usize) {
+        let barrier = Arc::new(Barrier::new(count));
+        self.lock().meetings.extend((0..count).map(|_| (call, Arc::clone(&barrier))));
     }
 
     /// Makes the next call of this kind and name fail; it takes no effect.
@@ -167,7 +178,11 @@ impl Hooks {
             let mut state = self.lock();
             state.calls.push((call, name.to_owned()));
             let found = state.faults.iter().position(|(kind, named, _)| *kind == call && named == name);
-            found.map(|index| state.faults.remove(index).2)
+            let fault = found.map(|index| state.faults.remove(index).2);
+            fault.or_else(|| {
+                let met = state.meetings.iter().position(|(kind, _)| *kind == call)?;
+                Some(Fault::Meet(state.meetings.remove(met).1))
+            })
         };
         match fault {
             None => effect(),
@@ -175,6 +190,10 @@ impl Hooks {
             Some(Fault::LoseAnswer) => effect().and_then(|_| Err(failure("the test lost the answer"))),
             Some(Fault::Before(gate)) => {
                 gate.wait().await;
+                effect()
+            }
+            Some(Fault::Meet(barrier)) => {
+                barrier.wait().await;
                 effect()
             }
             Some(Fault::After(gate)) => {
