@@ -1,0 +1,314 @@
+//! The restore drill: a registry is backed up while it is written to, lost, and made whole again.
+
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use serde_json::{Value, json};
+use stoa_core::path::{Cache, PublicPath};
+
+use crate::process::{Ran, Server, Stage, assert_said};
+
+impl Stage {
+    fn backup(&self, to: &str) -> Value {
+        self.run(["backup", "--json", "--dir", "registry", "--to", to]).json()
+    }
+
+    fn restore(&self, from: &str, to: &str, more: &[&str]) -> Ran {
+        let args = ["restore", "--json", "--from", from, "--to", to];
+        self.run(args.iter().chain(more).copied())
+    }
+
+    fn recover(&self, more: &[&str]) -> Ran {
+        self.run(["recover", "--dir", "registry"].iter().chain(more).copied())
+    }
+
+    /// What a host with this cache knows of `demo:answer` after a refresh: the event that is signed, and the versions.
+    fn known(&self, url: &str, cache: &str) -> (u64, Vec<String>) {
+        let shown = self.host(url, &self.path(cache), &["info", "--json", "demo:answer"]).json();
+        let releases = shown["document"]["releases"].as_array().expect("releases");
+        let version = |release: &Value| release["version"].as_str().expect("a version").to_owned();
+        (shown["signed_seq"].as_u64().expect("a place"), releases.iter().map(version).collect())
+    }
+
+    fn remove(&self, path: &str) {
+        let path = self.dir.path().join(path);
+        match path.is_dir() {
+            true => fs::remove_dir_all(path).expect("a folder"),
+            false => fs::remove_file(path).expect("a file"),
+        }
+    }
+
+    /// Nothing is left of the ledger.
+    fn lose_ledger(&self) {
+        for name in ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"] {
+            let _not_there = fs::remove_file(self.dir.path().join("registry").join(name));
+        }
+    }
+
+    /// The restored registry stands where the lost one stood.
+    fn put_in_place(&self, restored: &str) {
+        let place = |name: &str| self.dir.path().join(name);
+        fs::rename(place("registry"), place("lost")).expect("the lost one");
+        fs::rename(place(restored), place("registry")).expect("the restored one");
+    }
+}
+
+fn versions(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// All files below a folder, by path.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    fn walk(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) {
+        for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
+            let path = format!("{prefix}{}", entry.file_name().to_str().expect("text"));
+            match entry.path().is_dir() {
+                true => walk(&entry.path(), &format!("{path}/"), files),
+                false => drop(files.insert(path, fs::read(entry.path()).expect("a file"))),
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(folder, "", &mut found);
+    found
+}
+
+/// The files of a public tree that never change.
+fn immutable(public: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = files(public);
+    files.retain(|path, _| path.parse::<PublicPath>().is_ok_and(|path| path.cache() == Cache::Immutable));
+    files
+}
+
+fn copy(from: &Path, to: &Path) {
+    for (path, bytes) in files(from) {
+        let to = to.join(path);
+        fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+        fs::write(to, bytes).expect("a copy");
+    }
+}
+
+/// Ends it at once, as a loss of power does.
+fn kill(server: Server) -> String {
+    let url = server.url.clone();
+    drop(server);
+    url
+}
+
+#[test]
+fn a_backup_made_under_load_and_the_newer_archive_make_a_lost_registry_whole() {
+    let Some(stage) = Stage::new() else { return };
+    let server = stage.serve();
+    let key = stage.author(&server);
+    let plugin = |minor: u32| stage.plugin("answer", &format!("1.{minor}.0"), 41 + minor, 0);
+    stage.publish(&server.url, &key, &[&plugin(0)]).json();
+
+    // An author publishes while backups are made.
+    let set: Vec<String> = (1..=4).map(plugin).collect();
+    let backups: Vec<u64> = std::thread::scope(|scope| {
+        let author = scope.spawn(|| set.iter().for_each(|dir| drop(stage.publish(&server.url, &key, &[dir]).json())));
+        let mut backups = Vec::new();
+        while !author.is_finished() {
+            backups.push(stage.backup("backup")["seq"].as_u64().expect("a place"));
+        }
+        author.join().expect("an author");
+        backups
+    });
+    assert!(backups.is_sorted() && (3..=7).contains(&backups[0]), "{backups:?}");
+    let backed_up = *backups.last().expect("a backup");
+    for key in ["snapshot", "catalog", "timestamp"] {
+        let path = stage.dir.path().join(format!("backup/keys/online/{key}.key"));
+        assert_eq!(fs::metadata(path).expect("a key").permissions().mode() & 0o777, 0o600);
+    }
+    assert!(!stage.dir.path().join("backup/keys/offline").exists(), "offline keys are never in a backup");
+
+    stage.publish(&server.url, &key, &[&plugin(5), &stage.plugin("other", "1.0.0", 1, 0)]).json();
+    let all = versions(&["1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0", "1.5.0"]);
+    assert_eq!(stage.known(&server.url, "old"), (8, all.clone()));
+    let url = kill(server);
+    stage.lose_ledger();
+
+    let restored = stage.restore("backup", "restored", &["--newer", "registry"]).json();
+    assert_eq!((&restored["seq"], &restored["replayed"]), (&json!(8), &json!(8 - backed_up)), "{restored}");
+    assert_eq!((&restored["signed"], &restored["admin_key"]), (&json!(true), &Value::Null), "{restored}");
+
+    // From the archive, the blobs and the keys alone everything is made again, byte for byte.
+    let left = stage.dir.path().join("left");
+    for part in ["keys/online", "blobs/events", "blobs/store"] {
+        copy(&stage.dir.path().join("registry").join(part), &left.join(part));
+    }
+    for file in ["root.json", "blobs/public/trust/1.root.json", "blobs/public/trust/1.targets.json"] {
+        fs::create_dir_all(left.join(file).parent().expect("a folder")).expect("a folder");
+        fs::copy(stage.dir.path().join("registry").join(file), left.join(file)).expect("a copy");
+    }
+    fs::copy(
+        stage.dir.path().join("registry/blobs/public/trust/1.index.json"),
+        left.join("blobs/public/trust/1.index.json"),
+    )
+    .expect("a copy");
+    let rebuilt = stage.restore("left", "rebuilt", &[]).json();
+    assert_eq!((&rebuilt["seq"], &rebuilt["replayed"]), (&json!(8), &json!(8)), "{rebuilt}");
+    let new_admin = rebuilt["admin_key"].as_str().expect("the old ones are lost").to_owned();
+    let before = immutable(&stage.dir.path().join("registry/blobs/public"));
+    let after = immutable(&stage.dir.path().join("rebuilt/blobs/public"));
+    assert!(after.contains_key("trust/8.snapshot.json") && after.len() > 20, "{:?}", after.keys());
+    for (path, bytes) in after.iter().filter(|(path, _)| !path.starts_with("assets/")) {
+        assert!(before.get(path) == Some(bytes), "{path} has other bytes");
+    }
+
+    // The restored registry takes the place of the lost one: for old clients, for new ones, for authors.
+    stage.put_in_place("restored");
+    let server = stage.serve_at(&url);
+    assert_eq!(stage.known(&url, "old"), (8, all.clone()));
+    assert_eq!(stage.known(&url, "new"), (8, all));
+    stage.publish(&url, &key, &[&plugin(6)]).json();
+    assert_eq!(stage.known(&url, "old").0, 9);
+    let (status, made) = server.post("namespaces", &stage.admin_key, &json!({"namespace": "more"}));
+    assert_eq!(status, 201, "{made}");
+    kill(server);
+
+    // So does the rebuilt one, as it was at event 8; only the keys are new.
+    let call = ["run", "--json", "demo:answer@=1.5.0", "--invoke", "add(1)"];
+    stage.put_rebuilt_in_place();
+    let server = stage.serve();
+    assert_eq!(stage.host(&server.url, &stage.path("third"), &call).json()["result"], "47");
+    let (status, made) = server.post("namespaces", &new_admin, &json!({"namespace": "more"}));
+    assert_eq!(status, 201, "{made}");
+    let (status, _) = server.post("namespaces", &stage.admin_key, &json!({"namespace": "another"}));
+    assert_eq!(status, 401, "keys are not in the log");
+}
+
+impl Stage {
+    fn put_rebuilt_in_place(&self) {
+        self.remove("lost");
+        self.put_in_place("rebuilt");
+    }
+}
+
+#[test]
+fn events_that_no_archive_has_are_given_up_by_an_epoch_and_every_client_goes_on() {
+    let Some(stage) = Stage::new() else { return };
+    let server = stage.serve();
+    let key = stage.author(&server);
+    stage.publish(&server.url, &key, &[&stage.plugin("answer", "1.0.0", 41, 0)]).json();
+    assert_eq!(stage.backup("backup")["seq"], 3);
+    stage.publish(&server.url, &key, &[&stage.plugin("answer", "1.1.0", 42, 0)]).json();
+    assert_eq!(stage.known(&server.url, "old"), (4, versions(&["1.0.0", "1.1.0"])));
+    let call = ["run", "--json", "demo:answer@=1.1.0", "--invoke", "add(1)"];
+    assert_eq!(stage.host(&server.url, &stage.path("old"), &call).json()["result"], "43");
+    let url = kill(server);
+
+    // The public tree is newer than the backup, and neither ledger nor archive is left.
+    stage.lose_ledger();
+    stage.remove("registry/blobs/events");
+    let restored = stage.restore("backup", "restored", &["--newer", "registry"]).json();
+    assert_eq!((&restored["seq"], &restored["signed"]), (&json!(3), &json!(false)), "{restored}");
+    stage.put_in_place("restored");
+    let refused = stage.run(["serve", "--listen", "127.0.0.1:0", "--dir", "registry"]).refusal();
+    assert_said("a-ledger-behind-what-was-signed", &refused, &stage);
+    assert_said("lost-events-are-given-up-with-a-reason-only", &stage.recover(&[]).refusal(), &stage);
+    let too_low = stage.recover(&["--reason", "the disk was lost", "--lost-after", "3"]).refusal();
+    assert_eq!(too_low, "error: `--lost-after 3` is too low: files of event 4 are there\n");
+
+    let recovered = stage.recover(&["--json", "--reason", "the disk was lost"]).json();
+    assert_eq!(recovered["epoch"], json!({"seq": 5, "last_before": 3}), "{recovered}");
+    let again = stage.recover(&["--json"]).json();
+    assert_eq!((&again["seq"], &again["epoch"]), (&json!(5), &Value::Null), "nothing more is lost: {again}");
+
+    let server = stage.serve_at(&url);
+    assert_eq!(stage.known(&url, "old"), (5, versions(&["1.0.0"])));
+    assert_eq!(stage.known(&url, "new"), (5, versions(&["1.0.0"])));
+    let call = ["run", "--json", "demo:answer", "--invoke", "add(1)"];
+    assert_eq!(stage.host(&url, &stage.path("old"), &call).json()["result"], "42");
+    stage.publish(&url, &key, &[&stage.plugin("answer", "1.2.0", 50, 0)]).json();
+    assert_eq!(stage.known(&url, "old"), (6, versions(&["1.0.0", "1.2.0"])));
+    // The backup goes on; its archive has the log of what is left.
+    assert_eq!(stage.backup("backup")["seq"], 6);
+    let archived: Vec<String> = files(&stage.dir.path().join("backup/blobs/events")).into_keys().collect();
+    let expected = ["0000000001.json", "0000000002.json", "0000000003.json", "0000000005.json", "0000000006.json"];
+    assert_eq!(archived, expected);
+    kill(server);
+    let again = stage.restore("backup", "once-more", &[]).json();
+    assert_eq!((&again["seq"], &again["signed"]), (&json!(6), &json!(true)), "{again}");
+}
+
+#[test]
+fn a_ledger_with_another_past_is_refused_and_can_be_gone_on_with_only_by_an_epoch() {
+    let Some(stage) = Stage::new() else { return };
+    let server = stage.serve();
+    let key = stage.author(&server);
+    assert_eq!(server.stop().code(), Some(0));
+    copy(&stage.dir.path().join("registry"), &stage.dir.path().join("fork"));
+
+    let server = stage.serve();
+    stage.publish(&server.url, &key, &[&stage.plugin("answer", "1.0.0", 41, 0)]).json();
+    assert_eq!(stage.backup("backup")["seq"], 3);
+    let url = kill(server);
+    stage.put_in_place("fork");
+    let server = stage.serve_at(&url);
+    stage.publish(&url, &key, &[&stage.plugin("answer", "2.0.0", 50, 0)]).json();
+    assert_eq!(server.stop().code(), Some(0));
+
+    // The ledger of one branch, the tree of the other.
+    let place = |name: &str| stage.dir.path().join(name);
+    fs::copy(place("registry/ledger.sqlite"), place("lost/ledger.sqlite")).expect("a copy");
+    copy(&place("registry/blobs/store"), &place("lost/blobs/store"));
+    fs::rename(place("registry"), place("other")).expect("a folder");
+    fs::rename(place("lost"), place("registry")).expect("a folder");
+    for name in ["registry/ledger.sqlite-wal", "registry/ledger.sqlite-shm"] {
+        let _not_there = fs::remove_file(place(name));
+    }
+    let refused = stage.run(["serve", "--listen", "127.0.0.1:0", "--dir", "registry"]).refusal();
+    assert_said("a-ledger-with-another-past", &refused, &stage);
+    let overwritten = stage.run(["backup", "--dir", "registry", "--to", "backup"]).refusal();
+    assert_said("a-backup-of-lost-events-is-not-overwritten", &overwritten, &stage);
+
+    let recovered = stage.recover(&["--json", "--reason", "two copies ran at once"]).json();
+    assert_eq!(recovered["epoch"], json!({"seq": 4, "last_before": 3}), "{recovered}");
+    assert!(place("registry/lost/events/0000000003.json").exists(), "the other past can still be read");
+    let server = stage.serve_at(&url);
+    assert_eq!(stage.known(&url, "new"), (4, versions(&["2.0.0"])));
+    drop(server);
+}
+
+#[test]
+fn a_backup_goes_to_a_folder_of_its_own_and_of_its_own_registry() {
+    let Some(stage) = Stage::new() else { return };
+    let refusal = |to: &str| stage.run(["backup", "--dir", "registry", "--to", to]).refusal();
+    let another = stage.run(["init", "--dir", "another"]);
+    assert!(another.status.success(), "{another:?}");
+    fs::create_dir(stage.dir.path().join("full")).expect("a folder");
+    fs::write(stage.dir.path().join("full/notes.txt"), "mine").expect("a file");
+    let made = stage.run(["backup", "--dir", "another", "--to", "of-another"]);
+    assert!(made.status.success(), "{made:?}");
+    let said: Vec<String> = ["registry/backup", "another", "full", "of-another"].map(refusal).into();
+    assert_said("where-a-backup-does-not-go", &said.join(""), &stage);
+    assert_eq!(files(&stage.dir.path().join("full")).into_keys().collect::<Vec<_>>(), ["notes.txt"]);
+
+    // Without keys it can be kept where others read; what is restored of it waits for them.
+    let made = stage.run(["backup", "--json", "--dir", "registry", "--to", "plain", "--without-keys"]).json();
+    assert_eq!((&made["keys"], stage.dir.path().join("plain/keys").exists()), (&json!(false), false));
+    let restored = stage.restore("plain", "restored", &[]).json();
+    assert_eq!((&restored["seq"], &restored["signed"]), (&json!(1), &json!(false)), "{restored}");
+    copy(&stage.dir.path().join("registry/keys/online"), &stage.dir.path().join("restored/keys/online"));
+    stage.put_in_place("restored");
+    assert_eq!(stage.serve().stop().code(), Some(0));
+}
+
+#[test]
+fn a_backup_that_lacks_bytes_is_not_restored() {
+    let Some(stage) = Stage::new() else { return };
+    let server = stage.serve();
+    let key = stage.author(&server);
+    stage.publish(&server.url, &key, &[&stage.plugin("answer", "1.0.0", 41, 0)]).json();
+    stage.backup("backup");
+    let store = stage.dir.path().join("backup/blobs/store/sha256");
+    let name = files(&store).into_keys().next().expect("a blob");
+    fs::write(store.join(&name), "other bytes").expect("a file");
+    let refused = stage.run(["restore", "--from", "backup", "--to", "restored"]).refusal();
+    assert_said("a-backup-with-a-damaged-blob", &refused, &stage);
+    assert!(!stage.dir.path().join("restored/registry.toml").exists(), "what was not restored does not run");
+    // The next backup mends it.
+    let made = stage.backup("backup");
+    assert_eq!((&made["seq"], &made["copied"]), (&json!(3), &json!(1)), "{made}");
+    assert_eq!(stage.restore("backup", "whole", &[]).json()["signed"], true);
+}
