@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use serde_json::{Value, json};
-use stoa_core::path::{Cache, PublicPath};
+use stoa_core::path::PublicPath;
+use stoa_loader::{Cache, Refresh, Registry, TrustRoot};
 
 use crate::process::{Ran, Server, Stage, assert_said};
 
@@ -23,10 +24,17 @@ impl Stage {
 
     /// What a host with this cache knows of `demo:answer` after a refresh: the event that is signed, and the versions.
     fn known(&self, url: &str, cache: &str) -> (u64, Vec<String>) {
-        let shown = self.host(url, &self.path(cache), &["info", "--json", "demo:answer"]).json();
-        let releases = shown["document"]["releases"].as_array().expect("releases");
-        let version = |release: &Value| release["version"].as_str().expect("a version").to_owned();
-        (shown["signed_seq"].as_u64().expect("a place"), releases.iter().map(version).collect())
+        let root = TrustRoot::pinned(fs::read(self.root()).expect("a root"));
+        let cache = Cache::at(Path::new(&self.path(cache))).expect("a cache");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let registry = Registry::open(url, root, cache).await.expect("a registry");
+            // The command line asks again only after a minute.
+            let snapshot = registry.sync(Refresh::Always).await.expect("a refresh");
+            let document = snapshot.document(&"demo:answer".parse().expect("an id")).await.expect("an answer");
+            let versions = document.map(|document| document.releases.keys().map(ToString::to_string).collect());
+            (snapshot.seq().await, versions.unwrap_or_default())
+        })
     }
 
     fn remove(&self, path: &str) {
@@ -75,7 +83,9 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 /// The files of a public tree that never change.
 fn immutable(public: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = files(public);
-    files.retain(|path, _| path.parse::<PublicPath>().is_ok_and(|path| path.cache() == Cache::Immutable));
+    files.retain(|path, _| {
+        path.parse::<PublicPath>().is_ok_and(|path| path.cache() == stoa_core::path::Cache::Immutable)
+    });
     files
 }
 
@@ -215,6 +225,8 @@ fn events_that_no_archive_has_are_given_up_by_an_epoch_and_every_client_goes_on(
     assert_eq!((&again["seq"], &again["epoch"]), (&json!(5), &Value::Null), "nothing more is lost: {again}");
 
     let server = stage.serve_at(&url);
+    let running = format!("error: `registry` is in use by process {}\n", server.pid());
+    assert_eq!(stage.recover(&["--reason", "none"]).refusal(), running);
     assert_eq!(stage.known(&url, "old"), (5, versions(&["1.0.0"])));
     assert_eq!(stage.known(&url, "new"), (5, versions(&["1.0.0"])));
     let call = ["run", "--json", "demo:answer", "--invoke", "add(1)"];
@@ -229,6 +241,68 @@ fn events_that_no_archive_has_are_given_up_by_an_epoch_and_every_client_goes_on(
     kill(server);
     let again = stage.restore("backup", "once-more", &[]).json();
     assert_eq!((&again["seq"], &again["signed"]), (&json!(6), &json!(true)), "{again}");
+}
+
+#[test]
+fn an_archive_whose_blobs_are_lost_is_replayed_as_far_as_it_goes() {
+    let Some(stage) = Stage::new() else { return };
+    let server = stage.serve();
+    let key = stage.author(&server);
+    stage.publish(&server.url, &key, &[&stage.plugin("answer", "1.0.0", 41, 0)]).json();
+    stage.backup("backup");
+    stage.publish(&server.url, &key, &[&stage.plugin("answer", "1.1.0", 42, 0)]).json();
+    kill(server);
+    // Only the archive is left of what came after.
+    copy(&stage.dir.path().join("registry/blobs/events"), &stage.dir.path().join("archive/blobs/events"));
+    let restored = stage.restore("backup", "restored", &["--newer", "archive"]).json();
+    assert_eq!((&restored["seq"], &restored["signed"]), (&json!(3), &json!(false)), "{restored}");
+    let why = restored["lost"].as_str().expect("a reason");
+    assert!(why.starts_with("event 4 names the blob ") && why.ends_with("and no whole copy of it is left"), "{why}");
+    stage.put_in_place("restored");
+    // No pointer says so, but the archive does: the log once went further.
+    let refused = stage.run(["serve", "--listen", "127.0.0.1:0", "--dir", "registry"]).refusal();
+    assert_said("a-ledger-older-than-its-files", &refused, &stage);
+    let refused = stage.recover(&[]).refusal();
+    assert!(refused.starts_with("error: event 4 names the blob "), "{refused}");
+
+    // A copy of the bytes makes it whole; without one it would be given up.
+    let recovered = stage.recover(&["--json", "--newer", "lost"]).json();
+    assert_eq!((&recovered["replayed"], &recovered["epoch"]), (&json!(1), &Value::Null), "{recovered}");
+    let server = stage.serve();
+    assert_eq!(stage.known(&server.url, "new"), (4, versions(&["1.0.0", "1.1.0"])));
+}
+
+#[test]
+fn a_backup_that_was_cut_off_leaves_the_one_before_whole() {
+    let Some(stage) = Stage::new() else { return };
+    let server = stage.serve();
+    let key = stage.author(&server);
+    stage.publish(&server.url, &key, &[&stage.plugin("answer", "1.0.0", 41, 0)]).json();
+    stage.backup("backup");
+    copy(&stage.dir.path().join("backup"), &stage.dir.path().join("before"));
+    stage.publish(&server.url, &key, &[&stage.plugin("answer", "1.1.0", 42, 0)]).json();
+    stage.backup("backup");
+    kill(server);
+    // As it is after each step of the second one: blobs, events, the ledger beside its name, the ledger.
+    let place = |name: &str| stage.dir.path().join(name);
+    let steps = ["blobs/store", "blobs/events", "ledger.sqlite.new", "ledger.sqlite"];
+    for (number, step) in steps.iter().enumerate() {
+        match *step {
+            "ledger.sqlite.new" => {
+                fs::write(place("before/ledger.sqlite.new"), "half a led").expect("a file");
+                fs::write(place("before/ledger.sqlite.new-wal"), "half a log").expect("a file");
+            }
+            "ledger.sqlite" => drop(fs::copy(place("backup/ledger.sqlite"), place("before/ledger.sqlite"))),
+            folder => copy(&place("backup").join(folder), &place("before").join(folder)),
+        }
+        let to = format!("restored-{number}");
+        let restored = stage.restore("before", &to, &[]).json();
+        let seq = if number == 0 { 3 } else { 4 };
+        assert_eq!((&restored["seq"], &restored["signed"]), (&json!(seq), &json!(true)), "after {step}: {restored}");
+    }
+    assert_eq!(stage.backup("before")["seq"], 4, "and the next one completes it");
+    let left: Vec<String> = files(&place("before")).into_keys().filter(|name| name.contains(".new")).collect();
+    assert_eq!(left, Vec::<String>::new());
 }
 
 #[test]
@@ -291,7 +365,8 @@ fn a_backup_goes_to_a_folder_of_its_own_and_of_its_own_registry() {
     assert_eq!((&restored["seq"], &restored["signed"]), (&json!(1), &json!(false)), "{restored}");
     copy(&stage.dir.path().join("registry/keys/online"), &stage.dir.path().join("restored/keys/online"));
     stage.put_in_place("restored");
-    assert_eq!(stage.serve().stop().code(), Some(0));
+    let server = stage.serve();
+    assert_eq!(stage.known(&server.url, "c"), (1, Vec::new()));
 }
 
 #[test]
@@ -307,6 +382,8 @@ fn a_backup_that_lacks_bytes_is_not_restored() {
     let refused = stage.run(["restore", "--from", "backup", "--to", "restored"]).refusal();
     assert_said("a-backup-with-a-damaged-blob", &refused, &stage);
     assert!(!stage.dir.path().join("restored/registry.toml").exists(), "what was not restored does not run");
+    let whole = stage.restore("backup", "mended", &["--newer", "registry"]).json();
+    assert_eq!((&whole["seq"], &whole["signed"]), (&json!(3), &json!(true)), "another copy has the bytes: {whole}");
     // The next backup mends it.
     let made = stage.backup("backup");
     assert_eq!((&made["seq"], &made["copied"]), (&json!(3), &json!(1)), "{made}");

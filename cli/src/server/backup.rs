@@ -94,6 +94,9 @@ pub(crate) async fn backup(dir: &Path, to: &Path, with_keys: bool, now: Time) ->
     let ledger = SqliteLedger::open(&fresh).await?;
     require_continued(&ledger, before.as_ref(), to).await?;
     let blobs = FolderBlobs::open(&target.blobs()).await?;
+    let (named, head) = Named::by(&ledger, async |_| Ok(())).await?;
+    let (copied, copied_bytes) = named.bring(&[&Left::new(dir)], &blobs).await?;
+    // After the blobs: an archived event that is in no ledger yet can be replayed already.
     let archive = async |event: &stoa_core::event::Sealed| {
         let key = BlobKey::Event(event.event().seq);
         match blobs.head(&key).await? {
@@ -101,8 +104,7 @@ pub(crate) async fn backup(dir: &Path, to: &Path, with_keys: bool, now: Time) ->
             _ => put(&blobs, &key, event.bytes().to_vec().into()).await,
         }
     };
-    let (named, head) = Named::by(&ledger, archive).await?;
-    let (copied, copied_bytes) = named.bring(&[&Left::new(dir)], &blobs).await?;
+    Named::by(&ledger, archive).await?;
     let keys = with_keys && keys::copy_online(dir, to)?;
     drop(ledger);
     // The last connection has folded everything into the one file.
@@ -117,14 +119,16 @@ pub(crate) async fn backup(dir: &Path, to: &Path, with_keys: bool, now: Time) ->
 fn prepare(dir: &Path, to: &Path, root: &[u8]) -> Result<Option<Note>, Failure> {
     let shown = to.display();
     let failed = |e: std::io::Error| Failure::new(format!("the folder `{shown}` can not be used: {e}"));
-    std::fs::create_dir_all(to).map_err(failed)?;
-    let (inner, outer) = (to.canonicalize().map_err(failed)?, dir.canonicalize().map_err(failed)?);
-    if inner.starts_with(&outer) || outer.starts_with(&inner) {
+    // A folder that is not there yet lies where its nearest ancestor that is there lies.
+    let whole = std::path::absolute(to).map_err(failed)?;
+    let there = whole.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let (inner, outer) = (there.canonicalize().map_err(failed)?, dir.canonicalize().map_err(failed)?);
+    let exists = there == whole;
+    if inner.starts_with(&outer) || (exists && outer.starts_with(&inner)) {
         return Err(Failure::new(format!("`{shown}` and `{}` lie one in the other", dir.display()))
             .hint("a backup goes to a folder of its own, best on another disk"));
     }
-    // Hashes of keys, private parts and online keys will be in it.
-    std::fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o700)).map_err(failed)?;
+    std::fs::create_dir_all(to).map_err(failed)?;
     if Layout::new(to).settings().exists() {
         return Err(Failure::new(format!("there is a registry in `{shown}`, and no backup")));
     }
@@ -132,11 +136,18 @@ fn prepare(dir: &Path, to: &Path, root: &[u8]) -> Result<Option<Note>, Failure> 
     let entries: Vec<_> = std::fs::read_dir(to).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)?;
     let empty = entries.iter().all(|entry| entry.file_name() == LOCK_FILE);
     match std::fs::read(Layout::new(to).root()) {
-        Ok(there) if there == root => Note::read(to),
-        Ok(_) => Err(Failure::new(format!("the backup in `{shown}` is of another registry: its first root differs"))),
-        Err(_) if empty => Ok(None),
-        Err(_) => Err(Failure::new(format!("the folder `{shown}` is not empty, and there is no backup in it"))),
+        Ok(there) if there == root => {}
+        Ok(_) => {
+            return Err(Failure::new(format!(
+                "the backup in `{shown}` is of another registry: its first root differs"
+            )));
+        }
+        Err(_) if empty => {}
+        Err(_) => return Err(Failure::new(format!("the folder `{shown}` is not empty, and there is no backup in it"))),
     }
+    // Hashes of keys, private parts and online keys will be in it.
+    std::fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o700)).map_err(failed)?;
+    Note::read(to)
 }
 
 /// An older backup may be all that is left of events that this registry has given up: it is not overwritten.

@@ -43,12 +43,12 @@ impl Left {
         read(&self.path(key)?)
     }
 
-    /// The content with this digest, wherever it lies. A damaged copy is not one.
-    pub(super) fn content(&self, digest: Digest) -> Result<Option<Bytes>, Failure> {
+    /// The content with this digest, wherever it lies. A copy with other bytes is none; it is named in `damaged`.
+    pub(super) fn content(&self, digest: Digest, damaged: &mut Vec<String>) -> Result<Option<Bytes>, Failure> {
         for key in [BlobKey::Store(digest), BlobKey::Public(PublicPath::Artifact(digest))] {
             match self.read(&key)? {
                 Some(bytes) if Digest::of(&bytes) == digest => return Ok(Some(bytes)),
-                Some(_) => tracing::warn!(%key, folder = %self.0.display(), "a copy is damaged and not used"),
+                Some(_) => damaged.push(format!("`{}`", self.path(&key)?.display())),
                 None => {}
             }
         }
@@ -210,8 +210,9 @@ async fn bring(blob: BlobRef, seq: u64, from: &[&Left], to: &dyn Blobs) -> Resul
     if there.as_ref().is_some_and(|meta| meta.size == blob.size) {
         return Ok(false);
     }
+    let mut damaged = Vec::new();
     for left in from {
-        if let Some(bytes) = left.content(blob.digest)? {
+        if let Some(bytes) = left.content(blob.digest, &mut damaged)? {
             if there.is_some() {
                 // Named by its content, it can only be damaged.
                 to.delete(&key).await?;
@@ -221,7 +222,11 @@ async fn bring(blob: BlobRef, seq: u64, from: &[&Left], to: &dyn Blobs) -> Resul
         }
     }
     let digest = blob.digest;
-    Err(Failure::new(format!("event {seq} names the blob {digest}, and no whole copy of it is left"))
+    let damaged = match damaged.is_empty() {
+        true => String::new(),
+        false => format!(" ({} is damaged)", damaged.join(", ")),
+    };
+    Err(Failure::new(format!("event {seq} names the blob {digest}, and no whole copy of it is left{damaged}"))
         .hint("another copy of the registry may have it: name that folder with `--newer`"))
 }
 
@@ -255,12 +260,44 @@ pub(super) async fn copy_index(from: &Left, to: &dyn Blobs) -> Result<(), Failur
     }
 }
 
-/// Appends to `ledger` every event in `left` that follows its head, one after the other. Gives how many.
-pub(super) async fn replay(
+/// What a replay did.
+#[derive(Debug, Default)]
+pub(super) struct Replayed {
+    /// How many events were appended.
+    pub(super) count: u64,
+    /// Why the event that follows could not be, where there is one.
+    pub(super) stopped: Option<String>,
+}
+
+impl Replayed {
+    /// Appends to `ledger` every event in `left` that follows its head, from one folder after the other. What they
+    /// name may lie in any of them.
+    pub(super) async fn by(ledger: &dyn Ledger, blobs: &dyn Blobs, left: &[&Left]) -> Result<Self, Failure> {
+        let mut replayed = Self::default();
+        for archive in left {
+            replayed.count += replay(ledger, blobs, archive, left, &mut replayed.stopped).await?;
+        }
+        Ok(replayed)
+    }
+}
+
+/// Refuses a ledger that ends before files that it once made: it is an older copy.
+pub(super) async fn require_whole(ledger: &dyn Ledger, own: &Left) -> Result<(), Failure> {
+    let (head, highest) = (ledger.head().await?.seq, own.highest()?);
+    if highest <= head {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "the ledger ends at event {head}, and files of event {highest} are there: it is an older copy"
+    )))
+}
+
+async fn replay(
     ledger: &dyn Ledger,
     blobs: &dyn Blobs,
     left: &Left,
-    others: &[&Left],
+    from: &[&Left],
+    stopped: &mut Option<String>,
 ) -> Result<u64, Failure> {
     let mut head = ledger.head().await?;
     let mut epochs = BTreeMap::new();
@@ -279,9 +316,15 @@ pub(super) async fn replay(
         let Some(event) = next.filter(|event| event.follows(&head).is_ok()) else { return Ok(count) };
         let mut named = Named::default();
         named.take(&event);
-        let from: Vec<&Left> = std::iter::once(left).chain(others.iter().copied()).collect();
-        named.bring(&from, blobs).await?;
-        stoa_api::replay::append(ledger, blobs, &event).await?;
+        let appended = match named.bring(from, blobs).await {
+            Ok(_) => stoa_api::replay::append(ledger, blobs, &event).await.map_err(Failure::from),
+            Err(missing) => Err(missing),
+        };
+        if let Err(failure) = appended {
+            *stopped = Some(failure.message);
+            return Ok(count);
+        }
+        *stopped = None;
         (head, count) = (event.head(), count + 1);
     }
 }

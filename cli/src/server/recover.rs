@@ -15,7 +15,7 @@ use stoa_store::{
 
 use super::{
     keys::OnlineKeys,
-    left::{Left, replay},
+    left::{Left, Replayed},
     registry::{Layout, Registry},
 };
 use crate::report::{Failure, chain};
@@ -52,27 +52,26 @@ pub(crate) async fn recover(dir: &Path, loss: &Loss<'_>, now: Time) -> Result<Re
     let registry = Registry::open(&layout).await?;
     let (own, newer) = (Left::new(dir), loss.newer.map(Left::new));
     let left: Vec<&Left> = newer.iter().chain([&own]).collect();
-    let mut replayed = 0;
-    for archive in &left {
-        replayed += replay(&*registry.ledger, &*registry.blobs, archive, &left).await?;
-    }
+    let Replayed { count: replayed, stopped } = Replayed::by(&*registry.ledger, &*registry.blobs, &left).await?;
     let follower = registry.follower(&settings.name, OnlineKeys::load(dir)?, &root, None);
     let head = registry.ledger.head().await?.seq;
     let mut highest = head;
     for left in &left {
         highest = highest.max(left.highest()?);
     }
-    let refused = match follower.catch_up(now).await {
-        Ok(_) => None,
-        Err(error @ (IndexerError::Behind { .. } | IndexerError::Forked { .. })) => Some(chain(&error)),
-        Err(error) => return Err(error.into()),
+    // Nothing is signed before that is known: clients would see a rollback.
+    let lost = match highest > head {
+        true => Some(format!("the ledger ends at event {head}, and files of event {highest} are there")),
+        false => match follower.catch_up(now).await {
+            Ok(_) => None,
+            Err(error @ (IndexerError::Behind { .. } | IndexerError::Forked { .. })) => Some(chain(&error)),
+            Err(error) => return Err(error.into()),
+        },
     };
     let mut recovered = Recovered { seq: head, replayed, epoch: None };
-    if refused.is_some() || highest > head || loss.lost_after.is_some() {
+    if lost.is_some() || loss.lost_after.is_some() {
         let reason = loss.reason.ok_or_else(|| {
-            let why =
-                refused.unwrap_or_else(|| format!("files of event {highest} are there, and the log ends at {head}"));
-            Failure::new(why).hint(
+            Failure::new(stopped.or(lost).unwrap_or_default()).hint(
                 "if another copy may have the lost events, name it with `--newer DIR`; to give them up, say why with \
                  `--reason TEXT`",
             )

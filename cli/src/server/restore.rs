@@ -4,13 +4,13 @@ use std::path::Path;
 
 use stoa_core::time::Time;
 use stoa_indexer::IndexerError;
-use stoa_store::{exclusive::Exclusive, sqlite::SqliteLedger};
+use stoa_store::{blobs::BlobKey, exclusive::Exclusive, sqlite::SqliteLedger};
 
 use super::{
     backup::Note,
     init::require_empty,
     keys::{self, OnlineKeys},
-    left::{Left, Named, copy_index, replay},
+    left::{Left, Named, Replayed, copy_index, put},
     registry::{Layout, Registry, write_file},
 };
 use crate::report::{Failure, chain};
@@ -64,10 +64,7 @@ pub(crate) async fn restore(from: &Path, to: &Path, newer: Option<&Path>, now: T
     let left: Vec<&Left> = std::iter::once(&from).chain(&newer).collect();
     let (named, _) = Named::by(&*registry.ledger, async |_| Ok(())).await?;
     named.bring(&left, &*registry.blobs).await?;
-    let mut replayed = 0;
-    for archive in &left {
-        replayed += replay(&*registry.ledger, &*registry.blobs, archive, &left).await?;
-    }
+    let Replayed { count, stopped } = Replayed::by(&*registry.ledger, &*registry.blobs, &left).await?;
     let seq = registry.ledger.head().await?.seq;
     if seq == 0 {
         return Err(Failure::new("nothing is left of the log: neither a ledger nor its first event was found"));
@@ -79,12 +76,30 @@ pub(crate) async fn restore(from: &Path, to: &Path, newer: Option<&Path>, now: T
         true => None,
         false => Some(stoa_api::recovery_admin_key(&*registry.ledger, now).await?.reveal().to_string()),
     };
-    let signed = match has_keys {
-        true => sign(&registry, &layout, &name, &root, now).await?,
-        false => Signing::NoKeys,
+    let signed = match (stopped, has_keys) {
+        (Some(why), _) => {
+            keep_rest(&left, seq, &registry).await?;
+            Signing::Lost(why)
+        }
+        (None, true) => sign(&registry, &layout, &name, &root, now).await?,
+        (None, false) => Signing::NoKeys,
     };
     layout.write_settings(&name)?;
-    Ok(Restored { seq, replayed, admin_key, signed })
+    Ok(Restored { seq, replayed: count, admin_key, signed })
+}
+
+/// Keeps the archived events that could not be replayed: they show how far the log once went, and a later copy of what
+/// they name makes them whole.
+async fn keep_rest(left: &[&Left], head: u64, registry: &Registry) -> Result<(), Failure> {
+    for archive in left {
+        for seq in archive.events()?.into_iter().filter(|seq| *seq > head) {
+            let key = BlobKey::Event(seq);
+            if let (Some(event), None) = (archive.event(seq)?, registry.blobs.head(&key).await?) {
+                put(&*registry.blobs, &key, event.bytes().to_vec().into()).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn copy_ledger(from: &Layout, to: &Layout) -> Result<(), Failure> {

@@ -17,6 +17,7 @@ use tower_http::compression::{
 use super::{
     files,
     keys::OnlineKeys,
+    left::{Left, require_whole},
     registry::{Layout, Registry, write_file},
 };
 use crate::{
@@ -67,7 +68,12 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     let url = args.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let follower = registry.follower(&settings.name, OnlineKeys::load(&args.dir)?, &root, Some(&url));
     let wake = Wake::default();
-    first_look(&follower, &wake, &args.dir).await?;
+    let hint = format!(
+        "`stoa recover --dir {}` replays what an archive has, and says how to give up the rest",
+        shown(&args.dir)
+    );
+    require_whole(&*registry.ledger, &Left::new(&args.dir)).await.map_err(|older| older.hint(hint.clone()))?;
+    first_look(&follower, &wake).await.map_err(|lost| lost.hint(hint))?;
     let app = router(&registry, &url, wake.clone());
     let pages = Wake::default();
     let projecting = tokio::spawn(project(follower.clone(), pages.clone()));
@@ -108,15 +114,12 @@ fn router(registry: &Registry, url: &str, wake: Wake) -> Router {
 /// Reading goes on also where it can not follow: what is signed already is there.
 ///
 /// Where the ledger does not have what was signed, nothing is served: whatever it accepted would be lost as well.
-async fn first_look(follower: &Follower, wake: &Wake, dir: &Path) -> Result<(), Failure> {
+async fn first_look(follower: &Follower, wake: &Wake) -> Result<(), Failure> {
     // Cut off anywhere, a run leaves whole what was signed, and the next one goes on from there.
     match tokio::time::timeout(FIRST_LOOK, follower.catch_up(SystemClock.now())).await {
         Ok(Ok(seq)) => tracing::debug!(seq, "the index is signed"),
         Ok(Err(error @ (IndexerError::Behind { .. } | IndexerError::Forked { .. }))) => {
-            return Err(Failure::from(error).hint(format!(
-                "`stoa recover --dir {}` replays what an archive has, and says how to give up the rest",
-                dir.display()
-            )));
+            return Err(error.into());
         }
         Ok(Err(error)) => tracing::error!(error = %chain(&error), "the index can not follow the ledger"),
         Err(_) => tracing::info!("the index follows the ledger while requests are answered"),

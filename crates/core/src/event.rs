@@ -22,6 +22,10 @@ pub const MAX_RELEASES_PER_EVENT: usize = 20;
 /// A reason given by a person, in characters.
 pub const MAX_REASON: usize = 500;
 
+/// An epoch gives up events up to this place at most. What follows then still has all the numbers that JSON carries
+/// exactly (2^53) before it.
+pub const MAX_LOST_AFTER: u64 = 1 << 50;
+
 /// Who did it: an opaque id such as an API key's. Never a name, an address or a mail.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActorId(String);
@@ -387,6 +391,9 @@ impl Event {
         match &self.fact {
             Fact::Genesis { bin_bits, .. } if !(1..=16).contains(bin_bits) => {
                 refuse(format!("{bin_bits} bin bits: 1 to 16 are possible"))
+            }
+            Fact::Epoch { lost_after, .. } if *lost_after > MAX_LOST_AFTER => {
+                refuse(format!("an epoch after event {lost_after}: {MAX_LOST_AFTER} is the last possible"))
             }
             Fact::Released { releases } => check_releases(releases).or_else(refuse),
             Fact::Yanked { reason, .. } | Fact::Unyanked { reason, .. } | Fact::Epoch { reason, .. } => {

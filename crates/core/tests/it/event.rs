@@ -70,6 +70,12 @@ fn an_epoch_jumps_past_all_that_was_signed() {
     let epoch = next(&genesis(), Fact::Epoch { lost_after: 40, reason: "the disk was lost".into() });
     assert_eq!(epoch.event().seq, 41);
     assert_eq!(epoch.follows(&genesis().head()), Ok(()));
+    // Beyond it there would be no room for the events that follow.
+    let fact = Fact::Epoch { lost_after: u64::MAX, reason: "a typing error".into() };
+    let draft = Draft { actor: ActorId::registry(), fact, private: None };
+    let rule = "an epoch after event 18446744073709551615: 1125899906842624 is the last possible".to_owned();
+    let error = Event::seal(&draft, &genesis().head(), Time::from_unix(0));
+    assert_eq!(error, Err(EventError::Fact { seq: u64::MAX, rule }));
 }
 
 #[test]
