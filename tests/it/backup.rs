@@ -273,6 +273,31 @@ fn an_archive_whose_blobs_are_lost_is_replayed_as_far_as_it_goes() {
 }
 
 #[test]
+fn a_registry_without_any_ledger_recovers_from_its_own_archive_with_a_new_admin_key() {
+    let Some(stage) = Stage::new() else { return };
+    let server = stage.serve();
+    stage.author(&server);
+    kill(server);
+    stage.lose_ledger();
+    let refused = stage.run(["serve", "--listen", "127.0.0.1:0", "--dir", "registry"]).refusal();
+    assert!(refused.starts_with("error: the ledger ends at event 0, and files of event "), "{refused}");
+    let recovered = stage.recover(&["--json"]).json();
+    assert_eq!((&recovered["replayed"], &recovered["epoch"]), (&recovered["seq"], &Value::Null), "{recovered}");
+    let server = stage.serve();
+    let body = json!({"namespace": "more"});
+    assert_eq!(server.post("namespaces", &stage.admin_key, &body).0, 401, "keys are not in the log");
+    let (status, made) = server.post("namespaces", recovered["admin_key"].as_str().expect("a key"), &body);
+    assert_eq!(status, 201, "{made}");
+    drop(server);
+
+    // Without an archive nothing can be replayed, and nothing is invented.
+    stage.lose_ledger();
+    stage.remove("registry/blobs/events");
+    let refused = stage.recover(&["--reason", "all is lost"]).refusal();
+    assert_said("nothing-is-left-of-the-log", &refused, &stage);
+}
+
+#[test]
 fn a_backup_that_was_cut_off_leaves_the_one_before_whole() {
     let Some(stage) = Stage::new() else { return };
     let server = stage.serve();

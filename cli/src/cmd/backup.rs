@@ -47,7 +47,7 @@ pub(crate) async fn restore(args: &Restore, output: Output) -> Result<(), Failur
         text += &format!("\n{DIM}{} events came from an archive{DIM:#}", made.replayed);
     }
     if let Some(key) = &made.admin_key {
-        text += &format!("\n\n{WARN}new admin key{WARN:#}, shown once (the old keys were in the ledger):\n  {key}\n");
+        text += &format!("\n\n{}\n", new_key(key));
     }
     text += &match &made.signed {
         Signing::Done => format!("\nrun it with {NAME}stoa serve --dir {to}{NAME:#}"),
@@ -75,6 +75,10 @@ pub(crate) async fn restore(args: &Restore, output: Output) -> Result<(), Failur
     Ok(())
 }
 
+fn new_key(key: &str) -> String {
+    format!("{WARN}new admin key{WARN:#}, shown once (the old keys were in the ledger that is lost):\n  {key}")
+}
+
 pub(crate) async fn recover(args: &Recover, output: Output) -> Result<(), Failure> {
     let spinner = Spinner::start(output, "replaying what is left, signing the index");
     let loss = Loss { newer: args.newer.as_deref(), reason: args.reason.as_deref(), lost_after: args.lost_after };
@@ -92,7 +96,16 @@ pub(crate) async fn recover(args: &Recover, output: Output) -> Result<(), Failur
         made.seq,
         made.replayed,
     );
+    let text = match &made.admin_key {
+        Some(key) => format!("{text}\n\n{}", new_key(key)),
+        None => text,
+    };
     let epoch = made.epoch.map(|(epoch, last)| json!({"seq": epoch, "last_before": last}));
-    output.result(text, &json!({"dir": args.dir, "seq": made.seq, "replayed": made.replayed, "epoch": epoch}));
+    output.result(
+        text,
+        &json!({
+            "dir": args.dir, "seq": made.seq, "replayed": made.replayed, "admin_key": made.admin_key, "epoch": epoch,
+        }),
+    );
     Ok(())
 }

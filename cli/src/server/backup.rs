@@ -95,7 +95,9 @@ pub(crate) async fn backup(dir: &Path, to: &Path, with_keys: bool, now: Time) ->
     require_continued(&ledger, before.as_ref(), to).await?;
     let blobs = FolderBlobs::open(&target.blobs()).await?;
     let (named, head) = Named::by(&ledger, async |_| Ok(())).await?;
-    let (copied, copied_bytes) = named.bring(&[&Left::new(dir)], &blobs).await?;
+    let hint = "the registry itself has lost it: put a whole copy back, for instance from an earlier backup";
+    let brought = named.bring(&[&Left::new(dir)], &blobs).await;
+    let (copied, copied_bytes) = brought.map_err(|missing| missing.hint(hint))?;
     // After the blobs: an archived event that is in no ledger yet can be replayed already.
     let archive = async |event: &stoa_core::event::Sealed| {
         let key = BlobKey::Event(event.event().seq);

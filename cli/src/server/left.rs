@@ -226,8 +226,7 @@ async fn bring(blob: BlobRef, seq: u64, from: &[&Left], to: &dyn Blobs) -> Resul
         true => String::new(),
         false => format!(" ({} is damaged)", damaged.join(", ")),
     };
-    Err(Failure::new(format!("event {seq} names the blob {digest}, and no whole copy of it is left{damaged}"))
-        .hint("another copy of the registry may have it: name that folder with `--newer`"))
+    Err(Failure::new(format!("event {seq} names the blob {digest}, and no whole copy of it is left{damaged}")))
 }
 
 /// Puts bytes where nothing is, or where the same bytes are.

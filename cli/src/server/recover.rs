@@ -38,6 +38,8 @@ pub(crate) struct Recovered {
     pub(crate) seq: u64,
     /// How many events were replayed from an archive.
     pub(crate) replayed: u64,
+    /// A new admin key, where nothing of the ledger, and so no key, was left.
+    pub(crate) admin_key: Option<String>,
     /// The epoch that gives up what is lost, and the last event before it.
     pub(crate) epoch: Option<(u64, u64)>,
 }
@@ -52,9 +54,14 @@ pub(crate) async fn recover(dir: &Path, loss: &Loss<'_>, now: Time) -> Result<Re
     let registry = Registry::open(&layout).await?;
     let (own, newer) = (Left::new(dir), loss.newer.map(Left::new));
     let left: Vec<&Left> = newer.iter().chain([&own]).collect();
+    let empty = registry.ledger.head().await?.seq == 0;
     let Replayed { count: replayed, stopped } = Replayed::by(&*registry.ledger, &*registry.blobs, &left).await?;
     let follower = registry.follower(&settings.name, OnlineKeys::load(dir)?, &root, None);
     let head = registry.ledger.head().await?.seq;
+    if head == 0 {
+        return Err(Failure::new(stopped.unwrap_or_else(|| "nothing is left of the log".to_owned()))
+            .hint("name another copy of the registry with `--newer DIR`, or restore a backup"));
+    }
     let mut highest = head;
     for left in &left {
         highest = highest.max(left.highest()?);
@@ -68,7 +75,7 @@ pub(crate) async fn recover(dir: &Path, loss: &Loss<'_>, now: Time) -> Result<Re
             Err(error) => return Err(error.into()),
         },
     };
-    let mut recovered = Recovered { seq: head, replayed, epoch: None };
+    let mut recovered = Recovered { seq: head, replayed, admin_key: None, epoch: None };
     if lost.is_some() || loss.lost_after.is_some() {
         let reason = loss.reason.ok_or_else(|| {
             Failure::new(stopped.or(lost).unwrap_or_default()).hint(
@@ -83,6 +90,10 @@ pub(crate) async fn recover(dir: &Path, loss: &Loss<'_>, now: Time) -> Result<Re
         follower.catch_up(now).await?;
     }
     follower.update_pages().await?;
+    if empty {
+        let key = stoa_api::recovery_admin_key(&*registry.ledger, now).await?;
+        recovered.admin_key = Some(key.reveal().to_string());
+    }
     Ok(recovered)
 }
 

@@ -63,7 +63,8 @@ pub(crate) async fn restore(from: &Path, to: &Path, newer: Option<&Path>, now: T
     let (from, newer) = (Left::new(from), newer.map(Left::new));
     let left: Vec<&Left> = std::iter::once(&from).chain(&newer).collect();
     let (named, _) = Named::by(&*registry.ledger, async |_| Ok(())).await?;
-    named.bring(&left, &*registry.blobs).await?;
+    let hint = "another copy of the registry may have it: name that folder with `--newer`";
+    named.bring(&left, &*registry.blobs).await.map_err(|missing| missing.hint(hint))?;
     let Replayed { count, stopped } = Replayed::by(&*registry.ledger, &*registry.blobs, &left).await?;
     let seq = registry.ledger.head().await?.seq;
     if seq == 0 {
