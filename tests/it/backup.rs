@@ -238,9 +238,22 @@ fn events_that_no_archive_has_are_given_up_by_an_epoch_and_every_client_goes_on(
     let archived: Vec<String> = files(&stage.dir.path().join("backup/blobs/events")).into_keys().collect();
     let expected = ["0000000001.json", "0000000002.json", "0000000003.json", "0000000005.json", "0000000006.json"];
     assert_eq!(archived, expected);
+
+    // The whole folder is lost, and only clients know how far the log went.
+    stage.publish(&url, &key, &[&stage.plugin("answer", "1.3.0", 51, 0)]).json();
+    assert_eq!(stage.known(&url, "old").0, 7);
     kill(server);
     let again = stage.restore("backup", "once-more", &[]).json();
     assert_eq!((&again["seq"], &again["signed"]), (&json!(6), &json!(true)), "{again}");
+    stage.remove("lost");
+    stage.put_in_place("once-more");
+    let recovered = stage.recover(&["--json", "--reason", "all was lost", "--lost-after", "20"]).json();
+    assert_eq!(recovered["epoch"], json!({"seq": 21, "last_before": 6}), "{recovered}");
+    let server = stage.serve_at(&url);
+    assert_eq!(stage.known(&url, "old"), (21, versions(&["1.0.0", "1.2.0"])));
+    stage.publish(&url, &key, &[&stage.plugin("answer", "1.3.1", 52, 0)]).json();
+    assert_eq!(stage.known(&url, "old"), (22, versions(&["1.0.0", "1.2.0", "1.3.1"])));
+    drop(server);
 }
 
 #[test]
