@@ -201,10 +201,20 @@ fn events_that_no_archive_has_are_given_up_by_an_epoch_and_every_client_goes_on(
     let key = stage.author(&server);
     stage.publish(&server.url, &key, &[&stage.plugin("answer", "1.0.0", 41, 0)]).json();
     assert_eq!(stage.backup("backup")["seq"], 3);
-    stage.publish(&server.url, &key, &[&stage.plugin("answer", "1.1.0", 42, 0)]).json();
+    let lost_plugin = stage.plugin("answer", "1.1.0", 42, 0);
+    stage.publish(&server.url, &key, &[&lost_plugin]).json();
     assert_eq!(stage.known(&server.url, "old"), (4, versions(&["1.0.0", "1.1.0"])));
     let call = ["run", "--json", "demo:answer@=1.1.0", "--invoke", "add(1)"];
     assert_eq!(stage.host(&server.url, &stage.path("old"), &call).json()["result"], "43");
+    // A host locks the release that will be lost.
+    let wanted = format!(
+        "[registries.main]\nurl = \"{}\"\nroot-sha256 = \"{}\"\n\n[plugins]\n\"demo:answer\" = \"^1\"\n",
+        server.url, stage.fingerprint
+    );
+    fs::write(stage.dir.path().join("plugins.toml"), wanted).expect("a list");
+    let host = |args: &[&str]| stage.run(args.iter().copied().chain(["--json", "--cache", "cache-of-the-host"]));
+    assert_eq!(host(&["lock"]).json()["added"], json!(["demo:answer@1.1.0"]));
+    assert_eq!(host(&["fetch"]).json()["plugins"], 1);
     let url = kill(server);
 
     // The public tree is newer than the backup, and neither ledger nor archive is left.
@@ -231,8 +241,15 @@ fn events_that_no_archive_has_are_given_up_by_an_epoch_and_every_client_goes_on(
     assert_eq!(stage.known(&url, "new"), (5, versions(&["1.0.0"])));
     let call = ["run", "--json", "demo:answer", "--invoke", "add(1)"];
     assert_eq!(stage.host(&url, &stage.path("old"), &call).json()["result"], "42");
-    stage.publish(&url, &key, &[&stage.plugin("answer", "1.2.0", 50, 0)]).json();
-    assert_eq!(stage.known(&url, "old"), (6, versions(&["1.0.0", "1.2.0"])));
+    // A lock that names the lost release is refused by name, until its author publishes the same bytes again.
+    assert_eq!(stage.known(&url, "cache-of-the-host").0, 5);
+    let refused = host(&["fetch"]);
+    let error: Value = serde_json::from_str(&refused.stdout).expect("JSON");
+    let message = "the lock does not fit: it has `demo:answer@1.1.0`, which the registry does not have";
+    assert_eq!((&error["error"]["code"], &error["error"]["message"]), (&json!("R007"), &json!(message)));
+    assert_eq!(stage.publish(&url, &key, &[&lost_plugin]).json()["seq"], 6);
+    assert_eq!(stage.known(&url, "cache-of-the-host").0, 6);
+    assert_eq!(host(&["fetch"]).json()["plugins"], 1);
     // The backup goes on; its archive has the log of what is left.
     assert_eq!(stage.backup("backup")["seq"], 6);
     let archived: Vec<String> = files(&stage.dir.path().join("backup/blobs/events")).into_keys().collect();
@@ -250,9 +267,9 @@ fn events_that_no_archive_has_are_given_up_by_an_epoch_and_every_client_goes_on(
     let recovered = stage.recover(&["--json", "--reason", "all was lost", "--lost-after", "20"]).json();
     assert_eq!(recovered["epoch"], json!({"seq": 21, "last_before": 6}), "{recovered}");
     let server = stage.serve_at(&url);
-    assert_eq!(stage.known(&url, "old"), (21, versions(&["1.0.0", "1.2.0"])));
+    assert_eq!(stage.known(&url, "old"), (21, versions(&["1.0.0", "1.1.0"])));
     stage.publish(&url, &key, &[&stage.plugin("answer", "1.3.1", 52, 0)]).json();
-    assert_eq!(stage.known(&url, "old"), (22, versions(&["1.0.0", "1.2.0", "1.3.1"])));
+    assert_eq!(stage.known(&url, "old"), (22, versions(&["1.0.0", "1.1.0", "1.3.1"])));
     drop(server);
 }
 
