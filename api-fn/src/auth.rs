@@ -132,8 +132,21 @@ pub(crate) async fn create_key(ledger: &dyn Ledger, new: NewKey, now: Time) -> R
 /// # Errors
 /// A [`Problem`] where the ledger or the operating system's randomness failed.
 pub async fn bootstrap_admin_key(ledger: &dyn Ledger, now: Time) -> Result<Token, Problem> {
+    admin_key(ledger, "first key of the registry", now).await
+}
+
+/// Makes a key like the first one, for a registry whose keys are lost: they are not in the log, which a ledger can be
+/// replayed from. Whoever can write to the ledger's file can have one.
+///
+/// # Errors
+/// As [`bootstrap_admin_key`].
+pub async fn recovery_admin_key(ledger: &dyn Ledger, now: Time) -> Result<Token, Problem> {
+    admin_key(ledger, "made after a loss of the ledger", now).await
+}
+
+async fn admin_key(ledger: &dyn Ledger, label: &str, now: Time) -> Result<Token, Problem> {
     let new = NewKey {
-        label: "first key of the registry".to_owned(),
+        label: label.to_owned(),
         scopes: BTreeSet::from([Scope::Admin]),
         expires_at: None,
         created_by: ActorId::registry(),

@@ -3,9 +3,11 @@
 mod app;
 pub mod auth;
 mod body;
+mod change;
 mod items;
 pub mod problem;
 pub mod publish;
+pub mod replay;
 pub mod routes;
 pub mod scope;
 pub mod skeleton;
@@ -14,5 +16,5 @@ pub mod state;
 pub mod token;
 
 pub use app::{ApiConfig, App, Bell, Clock};
-pub use auth::bootstrap_admin_key;
+pub use auth::{bootstrap_admin_key, recovery_admin_key};
 pub use routes::router;

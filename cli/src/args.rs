@@ -28,6 +28,12 @@ pub(crate) enum Command {
     Init(Init),
     /// Run a whole registry in this process: API, indexer, signer, website.
     Serve(Serve),
+    /// Copy a registry, which may be running, to a backup, or bring an earlier backup up to date.
+    Backup(Backup),
+    /// Make a registry of a backup, and of the events that came after it.
+    Restore(Restore),
+    /// Make a registry whole whose ledger lacks events that were signed, or give them up.
+    Recover(Recover),
     /// Make namespaces: who publishes under which name.
     Namespace(Namespace),
     /// Make and revoke API keys.
@@ -102,6 +108,48 @@ pub(crate) struct Serve {
     /// Write the address to this file once the registry is ready.
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The folder of the registry.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The folder of the backup: empty, not there yet, or an earlier backup of the same registry.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// Leave the online keys out. Without them a restored registry can not sign.
+    #[arg(long)]
+    pub(crate) without_keys: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// A backup, or what is left of the folder of a registry.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// The folder of the new registry. It must be empty or not exist yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// What is left of the folder of a newer state: its archive has the events that came after.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) newer: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// The folder of the registry. It must not be running.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// What is left of the folder of a newer state: its archive has the events that the ledger lacks.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) newer: Option<PathBuf>,
+    /// Why the events that no archive has are given up, in one line: everyone can read it in the log.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// The last event that anybody may have seen signed, where no file here shows it.
+    #[arg(long, value_name = "SEQ", requires = "reason")]
+    pub(crate) lost_after: Option<u64>,
 }
 
 /// Whom an administrative command speaks to, and as whom.

@@ -1,6 +1,7 @@
 //! One module a command.
 
 pub(crate) mod admin;
+pub(crate) mod backup;
 pub(crate) mod demo;
 pub(crate) mod fetch;
 pub(crate) mod info;

@@ -12,7 +12,9 @@ use stoa_core::{
 };
 use stoa_store::{blobs::Blobs, ledger::Ledger};
 
-use crate::{Indexer, PagesProjection, Signer, error::IndexerError, run::continued, site::Site, tree::Tree};
+use crate::{
+    Indexer, PagesProjection, Signer, error::IndexerError, run::continued, signer::plugin_of, site::Site, tree::Tree,
+};
 
 /// Events that one look at the log reads for the pages.
 const EVENTS_PER_LOOK: usize = 512;
@@ -84,6 +86,10 @@ impl Follower {
         loop {
             let events = self.source.ledger.events(covered, EVENTS_PER_LOOK).await?;
             let events: Vec<_> = events.into_iter().filter(|event| event.event().seq <= head.seq).collect();
+            if events.iter().any(|event| index::is_epoch(event.event())) {
+                // What the pages show may be of events that were lost.
+                return self.pages.rebuild(&head, &self.source.all_documents().await?).await.map(drop);
+            }
             let documents = self.source.documents(&events).await?;
             let reached = events.last().map_or(head, |event| event.head());
             self.pages.update(&reached, &documents).await?;
@@ -101,6 +107,20 @@ impl Source {
         let Some((_, pointer)) = self.tree.timestamp().await? else { return Ok(None) };
         let snapshot = self.tree.snapshot(pointer.snapshot).await?;
         continued(&*self.ledger, snapshot.seq, snapshot.head).await.map(Some)
+    }
+
+    /// Every document, as they are signed now.
+    async fn all_documents(&self) -> Result<Vec<Document>, IndexerError> {
+        let mut documents = Vec::new();
+        let Some((_, pointer)) = self.tree.timestamp().await? else { return Ok(documents) };
+        let snapshot = self.tree.snapshot(pointer.snapshot).await?;
+        for (role, version) in snapshot.versions.iter().filter(|(role, _)| role.starts_with("bin-")) {
+            for (path, target) in self.tree.bin(role, *version).await? {
+                let id = plugin_of(&path).ok_or_else(|| IndexerError::Missing(format!("a plugin for `{path}`")))?;
+                documents.push(self.tree.document(&id, &target).await?);
+            }
+        }
+        Ok(documents)
     }
 
     /// The documents that `events` touch, as they are signed now.

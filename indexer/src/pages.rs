@@ -145,7 +145,31 @@ impl PagesProjection {
     /// # Errors
     /// [`IndexerError`]: the pages stay as listed, the index is not touched.
     pub async fn update(&self, head: &Head, documents: &[Document]) -> Result<usize, IndexerError> {
-        let (mut pages, found) = self.load().await?;
+        let (pages, found) = self.load().await?;
+        self.write(pages, &found, head, documents).await
+    }
+
+    /// Writes all pages anew, where `documents` are all that there are, and removes those of plugins that are no more.
+    ///
+    /// # Errors
+    /// [`IndexerError`], as of [`PagesProjection::update`].
+    pub async fn rebuild(&self, head: &Head, documents: &[Document]) -> Result<usize, IndexerError> {
+        let (before, found) = self.load().await?;
+        let left: BTreeSet<&PluginId> = documents.iter().map(|document| &document.id).collect();
+        // Before the list forgets them: a run that is cut off here is repeated.
+        for id in before.plugins.keys().filter(|id| !left.contains(id)) {
+            self.blobs.delete(&BlobKey::Public(PublicPath::Plugin(id.clone()))).await?;
+        }
+        self.write(Pages::default(), &found, head, documents).await
+    }
+
+    async fn write(
+        &self,
+        mut pages: Pages,
+        found: &Precondition,
+        head: &Head,
+        documents: &[Document],
+    ) -> Result<usize, IndexerError> {
         let mut stale: BTreeSet<PluginId> = BTreeSet::new();
         for document in documents {
             stale.extend(pages.take(document, self.call(document).await?)?);
@@ -166,7 +190,7 @@ impl PagesProjection {
         let list = canonical::to_bytes(&pages).map_err(|e| IndexerError::Pages(e.to_string()))?;
         // Two indexers may write pages at once; the list of the one that comes second does not hold, and the
         // next run compares again.
-        self.blobs.put_if(&BlobKey::Public(PublicPath::Pages), list.into(), &found).await?;
+        self.blobs.put_if(&BlobKey::Public(PublicPath::Pages), list.into(), found).await?;
         Ok(stale.len() + 1)
     }
 

@@ -7,8 +7,8 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
     digest::Digest,
     document::Document,
-    event::{Head, Sealed},
-    index::{self, Base, Cursor, IndexKeys, Revision},
+    event::{Fact, Head, Sealed},
+    index::{self, Base, Cursor, Fold, IndexKeys, Revision},
     path::PublicPath,
     trust::writer::INDEX,
 };
@@ -66,27 +66,54 @@ impl Indexer {
     /// # Errors
     /// [`IndexerError`]; what is published stays as it was.
     pub async fn run(&self) -> Result<Option<Run>, IndexerError> {
-        let cursor = self.cursor().await?;
+        let cursor = match self.signed().await? {
+            Signed::Nothing => None,
+            Signed::Before(cursor) => Some(cursor),
+            Signed::Lost { epoch } => return self.rebuild(epoch).await.map(Some),
+        };
         let signed = cursor.as_ref().map_or(Head::none(), |cursor| cursor.head);
         let events = self.ledger.events(signed.seq, EVENTS_PER_RUN).await?;
-        let Some(last) = events.last() else { return Ok(None) };
-        let (snapshot, more) = (last.place(), self.ledger.head().await?.seq > last.event().seq);
+        if events.is_empty() {
+            return Ok(None);
+        }
         self.archive(&events).await?;
         let base = self.base(cursor, &events).await?;
-        let revision = index::advance(base, &events, &self.keys)?;
-        self.write(&revision).await?;
-        let head = revision.cursor.head;
-        Ok(Some(Run { snapshot, head, documents: revision.documents, more }))
+        self.publish(index::advance(base, &events, &self.keys)?).await.map(Some)
     }
 
-    /// Where the signed index stands, after checking that the ledger goes on from there.
-    async fn cursor(&self) -> Result<Option<Cursor>, IndexerError> {
-        let Some((_, pointer)) = self.tree.timestamp().await? else { return Ok(None) };
+    /// Folds the log from its first event up to the epoch or a little further: what is signed is of a branch that the
+    /// log does not have, and nothing of it is built upon.
+    async fn rebuild(&self, epoch: u64) -> Result<Run, IndexerError> {
+        let (mut fold, mut at) = (Fold::begin(Base::default()), 0);
+        while at < epoch {
+            let events = self.ledger.events(at, EVENTS_PER_RUN).await?;
+            self.archive(&events).await?;
+            events.iter().try_for_each(|event| fold.take(event))?;
+            let missing = || IndexerError::Missing(format!("event {epoch}"));
+            at = events.last().ok_or_else(missing)?.event().seq;
+        }
+        self.publish(fold.finish(&self.keys)?).await
+    }
+
+    async fn publish(&self, revision: Revision) -> Result<Run, IndexerError> {
+        self.write(&revision).await?;
+        let head = revision.cursor.head;
+        let snapshot = NonZeroU64::new(head.seq).unwrap_or(NonZeroU64::MIN);
+        let more = self.ledger.head().await?.seq > head.seq;
+        Ok(Run { snapshot, head, documents: revision.documents, more })
+    }
+
+    /// Where the signed index stands, and whether the ledger goes on from there.
+    async fn signed(&self) -> Result<Signed, IndexerError> {
+        let Some((_, pointer)) = self.tree.timestamp().await? else { return Ok(Signed::Nothing) };
         let snapshot = self.tree.snapshot(pointer.snapshot).await?;
-        let head = continued(&*self.ledger, snapshot.seq, snapshot.head).await?;
+        let head = match standing(&*self.ledger, snapshot.seq, snapshot.head).await? {
+            Standing::Continues(head) => head,
+            Standing::Lost { epoch } => return Ok(Signed::Lost { epoch }),
+        };
         let index = snapshot.versions.get(INDEX).ok_or_else(|| IndexerError::Missing("index.json".to_owned()))?;
         let bin_bits = self.tree.bin_bits(*index).await?;
-        Ok(Some(Cursor { head, bin_bits, versions: snapshot.versions }))
+        Ok(Signed::Before(Cursor { head, bin_bits, versions: snapshot.versions }))
     }
 
     /// The log outlives the ledger's engine: every event lies in `events/` before anything shows it.
@@ -102,13 +129,13 @@ impl Indexer {
     async fn base(&self, cursor: Option<Cursor>, events: &[Sealed]) -> Result<Base, IndexerError> {
         let mut base = Base { snapshot: cursor, bins: BTreeMap::new(), documents: BTreeMap::new() };
         let Some(cursor) = &base.snapshot else { return Ok(base) };
+        for role in index::touched_bins(events, cursor.bin_bits) {
+            let version = cursor.versions.get(&role).ok_or_else(|| IndexerError::Missing(format!("{role}.json")))?;
+            let bin = self.tree.bin(&role, *version).await?;
+            base.bins.insert(role, bin);
+        }
         for id in index::touched(events) {
             let role = index::bin_of(&id, cursor.bin_bits);
-            if !base.bins.contains_key(&role) {
-                let version =
-                    cursor.versions.get(&role).ok_or_else(|| IndexerError::Missing(format!("{role}.json")))?;
-                base.bins.insert(role.clone(), self.tree.bin(&role, *version).await?);
-            }
             let target = base.bins.get(&role).and_then(|bin| bin.get(&PublicPath::target_path(&id)));
             if let Some(target) = target {
                 let document = self.tree.document(&id, target).await?;
@@ -121,7 +148,7 @@ impl Indexer {
     /// Nothing points at any of these yet, so they are written in parallel: on a disk each costs a sync. The
     /// snapshot is the last, so that a folder with a snapshot has all that it names.
     async fn write(&self, revision: &Revision) -> Result<(), IndexerError> {
-        let artifacts: Vec<_> = revision.artifacts.iter().map(|digest| self.publish(*digest)).collect();
+        let artifacts: Vec<_> = revision.artifacts.iter().map(|digest| self.publish_blob(*digest)).collect();
         stream::iter(artifacts).buffer_unordered(PARALLEL).try_collect::<()>().await?;
         let Some((snapshot, files)) = revision.files.split_last() else { return Ok(()) };
         let put = |(path, bytes): &'_ (PublicPath, Vec<u8>)| {
@@ -133,7 +160,7 @@ impl Indexer {
     }
 
     /// Copies a blob of a release from the private store to the public tree.
-    async fn publish(&self, digest: Digest) -> Result<(), IndexerError> {
+    async fn publish_blob(&self, digest: Digest) -> Result<(), IndexerError> {
         let (from, to) = (BlobKey::Store(digest), BlobKey::Public(PublicPath::Artifact(digest)));
         if self.tree.blobs.head(&to).await?.is_some() {
             return Ok(());
@@ -158,6 +185,47 @@ impl Indexer {
                 let (found, expected) = (Digest::of(&there.bytes).to_string(), Digest::of(bytes).to_string());
                 Err(IndexerError::Diverged { path: key.to_string(), found, expected })
             }
+        }
+    }
+}
+
+/// What the ledger makes of the signed index.
+enum Signed {
+    Nothing,
+    Before(Cursor),
+    Lost { epoch: u64 },
+}
+
+/// How the ledger stands to an event that was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It has the event, and goes on from there.
+    Continues(Head),
+    /// It has not, and says so itself: the epoch at this place gives up all events from another branch up to the
+    /// signed one.
+    Lost { epoch: u64 },
+}
+
+/// How `ledger` stands to event `seq` with this hash.
+///
+/// Nothing but an epoch in the ledger itself lets the index go on from anything else than what was signed; neither
+/// key of the index can write one.
+pub(crate) async fn standing(ledger: &dyn Ledger, seq: u64, hash: Digest) -> Result<Standing, IndexerError> {
+    let refused = match continued(ledger, seq, hash).await {
+        Ok(head) => return Ok(Standing::Continues(head)),
+        Err(error @ (IndexerError::Behind { .. } | IndexerError::Forked { .. })) => error,
+        Err(error) => return Err(error),
+    };
+    let mut after = seq;
+    loop {
+        // An epoch lies beyond all that it gives up.
+        let events = ledger.events(after, EVENTS_PER_RUN).await?;
+        let Some(last) = events.last() else { return Err(refused) };
+        after = last.event().seq;
+        let gives_up =
+            |event: &&Sealed| matches!(&event.event().fact, Fact::Epoch { lost_after, .. } if *lost_after >= seq);
+        if let Some(epoch) = events.iter().find(gives_up) {
+            return Ok(Standing::Lost { epoch: epoch.event().seq });
         }
     }
 }

@@ -3,13 +3,13 @@
 //! It believes nothing that the indexer wrote. It reads the new snapshot as a client would, recomputes what
 //! differs from the one before, and makes the same of the ledger's events: what it gets must be what it reads.
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc};
 
 use stoa_core::{
     document::{Document, Listing},
     event::{Fact, Sealed},
     id::PluginId,
-    index::{self, TIMESTAMP_LIFETIME},
+    index::{self, Base, Fold, Listed, TIMESTAMP_LIFETIME},
     path::PublicPath,
     time::{DAY, Time},
     trust::{
@@ -24,7 +24,7 @@ use stoa_store::{
 
 use crate::{
     error::IndexerError,
-    run::continued,
+    run::{Standing, continued, standing},
     tree::{Pointer, SnapshotFile, Tree},
 };
 
@@ -114,10 +114,13 @@ impl Signer {
         new: &SnapshotFile,
         now: Time,
     ) -> Result<Option<NonZeroU64>, IndexerError> {
-        let (version, expected) = match old {
-            Some((blob, pointer)) => (pointer.version.saturating_add(1), Precondition::Tag(blob.tag)),
-            None => (NonZeroU64::MIN, Precondition::Absent),
+        let (before, expected) = match old {
+            Some((blob, pointer)) => (Some(pointer.version), Precondition::Tag(blob.tag)),
+            None => (None, Precondition::Absent),
         };
+        let genesis = self.ledger.events(0, 1).await?.into_iter().next();
+        let began = genesis.map_or(now, |genesis| genesis.event().time);
+        let version = index::timestamp_version(before, new.seq, began, now);
         let terms = Terms { version, expires: now.plus(TIMESTAMP_LIFETIME) };
         let bytes = writer::timestamp(terms, snapshot, &new.bytes).sign(&[&self.key]);
         self.check_as_client(&bytes, now).await?;
@@ -141,19 +144,71 @@ impl Signer {
             return refuse(format!("it says that it covers event {}", new.seq));
         }
         continued(&*self.ledger, new.seq, new.head).await?;
-        let before = match old {
-            Some(pointer) => {
-                let signed_at = pointer.expires.plus(-TIMESTAMP_LIFETIME);
-                if now.plus(CLOCK_SLACK) < signed_at {
-                    return refuse(format!("the clock says {now}, and the last signature was made at {signed_at}"));
-                }
-                let before = self.tree.snapshot(pointer.snapshot).await?;
-                continued(&*self.ledger, before.seq, before.head).await?;
-                Some(before)
+        let Some(pointer) = old else { return self.check_difference(None, snapshot, new).await };
+        let signed_at = pointer.expires.plus(-TIMESTAMP_LIFETIME);
+        if now.plus(CLOCK_SLACK) < signed_at {
+            return refuse(format!("the clock says {now}, and the last signature was made at {signed_at}"));
+        }
+        let before = self.tree.snapshot(pointer.snapshot).await?;
+        let standing = standing(&*self.ledger, before.seq, before.head).await?;
+        match standing {
+            // Without the epoch it is a branch that clients of the lost one would take for a rollback.
+            Standing::Lost { epoch } if epoch > new.seq => {
+                return refuse(format!(
+                    "event {} is signed and lost, and the epoch {epoch} is not covered",
+                    before.seq
+                ));
             }
-            None => None,
-        };
-        self.check_difference(before.as_ref(), snapshot, new).await
+            Standing::Lost { .. } | Standing::Continues(_) => {}
+        }
+        let older = |(role, old): &(&String, &NonZeroU64)| new.versions.get(*role).is_none_or(|version| version < *old);
+        if let Some((role, old)) = before.versions.iter().find(older) {
+            return refuse(format!("`{role}` was at version {old}, and is gone or older"));
+        }
+        match standing {
+            Standing::Continues(_) => self.check_difference(Some(&before), snapshot, new).await,
+            Standing::Lost { .. } => self.check_whole(snapshot, new).await,
+        }
+    }
+
+    /// After an epoch, releases may be gone and documents older than they were. So nothing of what was signed before is
+    /// a measure: the whole log is folded, and the snapshot has to list exactly what that makes.
+    async fn check_whole(&self, snapshot: NonZeroU64, new: &SnapshotFile) -> Result<(), IndexerError> {
+        let refuse = |rule: String| Err(IndexerError::Refused { snapshot: snapshot.get(), rule });
+        let Listed { cursor, bins, documents } = self.fold(new.seq).await?;
+        let roles: BTreeSet<&String> = cursor.versions.keys().chain(new.versions.keys()).collect();
+        for role in roles {
+            let (made, found) = (cursor.versions.get(role), new.versions.get(role));
+            if made != found {
+                let text = |version: Option<&NonZeroU64>| version.map_or("none".to_owned(), |v| format!("version {v}"));
+                return refuse(format!("it lists {} of `{role}`, and the log makes {}", text(found), text(made)));
+            }
+        }
+        for (role, made) in bins.iter().filter(|(role, _)| role.starts_with("bin-")) {
+            let version = new.versions.get(role).ok_or_else(|| IndexerError::Missing(format!("{role}.json")))?;
+            let found = self.tree.bin(role, *version).await?;
+            let differs = |path: &&String| made.get(*path) != found.get(*path);
+            if let Some(path) = made.keys().chain(found.keys()).find(differs) {
+                return refuse(format!("`{path}` in `{role}` is not what the whole log makes of it"));
+            }
+        }
+        for (id, document) in &documents {
+            // Its digest is in the bin; that it is there is left to see.
+            self.tree.document(id, &Target::of(&document.to_bytes()?)).await?;
+        }
+        Ok(())
+    }
+
+    /// What the log lists at event `last`.
+    async fn fold(&self, last: u64) -> Result<Listed, IndexerError> {
+        let (mut fold, mut at) = (Fold::begin(Base::default()), 0);
+        while at < last {
+            let events = self.ledger.events(at, EVENTS_PER_PAGE).await?;
+            let missing = || IndexerError::Missing(format!("event {last}"));
+            at = events.last().ok_or_else(missing)?.event().seq;
+            events.iter().filter(|event| event.event().seq <= last).try_for_each(|event| fold.take(event))?;
+        }
+        Ok(fold.listed()?)
     }
 
     async fn check_difference(
@@ -165,12 +220,10 @@ impl Signer {
         let refuse = |rule: String| Err(IndexerError::Refused { snapshot: snapshot.get(), rule });
         let none = Default::default();
         let old_versions = before.map_or(&none, |before| &before.versions);
-        if let Some((role, old)) =
-            old_versions.iter().find(|(role, old)| new.versions.get(*role).is_none_or(|v| v < old))
-        {
-            return refuse(format!("`{role}` was at version {old}, and is gone or older"));
-        }
         let events = self.events(before.map_or(0, |before| before.seq), new.seq).await?;
+        if events.iter().any(|event| index::is_epoch(event.event())) {
+            return self.check_whole(snapshot, new).await;
+        }
         let mut left_out = index::touched(&events);
         for (role, version) in new.versions.iter().filter(|(role, _)| role.starts_with("bin-")) {
             let old_version = old_versions.get(role);
@@ -298,7 +351,8 @@ fn unchanged(before: &Listing, after: &Listing) -> bool {
     Listing { state: before.state.clone(), ..after.clone() } == *before
 }
 
-fn plugin_of(path: &str) -> Option<PluginId> {
+/// The plugin whose document has this target path.
+pub(crate) fn plugin_of(path: &str) -> Option<PluginId> {
     let (namespace, name) = path.strip_prefix("index/")?.strip_suffix(".json")?.split_once('/')?;
     Some(PluginId::new(namespace.parse().ok()?, name.parse().ok()?))
 }

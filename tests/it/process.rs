@@ -129,10 +129,16 @@ impl Stage {
     }
 
     pub(crate) fn serve(&self) -> Server {
+        self.serve_at("127.0.0.1:0")
+    }
+
+    /// Serves at an address that another server had before.
+    pub(crate) fn serve_at(&self, listen: &str) -> Server {
         let ready = self.dir.path().join("address");
         let _left_by_an_earlier_one = fs::remove_file(&ready);
         let log = self.dir.path().join("server.log");
-        let args = ["serve", "--listen", "127.0.0.1:0", "--ready-file", "address", "--dir", "registry"];
+        let args =
+            ["serve", "--listen", listen.trim_start_matches("http://"), "--ready-file", "address", "--dir", "registry"];
         let child = self.command(args).stdout(Stdio::null()).stderr(fs::File::create(&log).expect("a log")).spawn();
         let mut server = Server { child: child.expect("the program runs"), url: String::new() };
         let until = Instant::now() + PATIENCE;

@@ -46,6 +46,11 @@ pub fn check(release: &Release, component: &[u8]) -> Result<Facts, Problem> {
     Ok(Facts { exports: exports(&inspection), uses })
 }
 
+/// The functions that an accepted component exports. It is not judged again.
+pub(crate) fn exported(component: &[u8]) -> Result<Functions, InspectError> {
+    Inspection::of(component, &InspectLimits::default()).map(|inspection| exports(&inspection))
+}
+
 fn functions(of: &Extern) -> BTreeMap<String, TypeHash> {
     of.functions().map(|(name, function)| (name, function.hash())).collect()
 }

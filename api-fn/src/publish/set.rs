@@ -58,6 +58,11 @@ impl Set {
         releases.into_iter().map(Candidate::new).collect::<Result<_, _>>().map(Self)
     }
 
+    /// The set of records that an event has: they were judged when it was accepted.
+    pub(crate) fn accepted(releases: Vec<Release>) -> Result<Self, Problem> {
+        releases.into_iter().map(Candidate::new).collect::<Result<_, _>>().map(Self)
+    }
+
     /// The records, sorted by plugin.
     pub fn candidates(&self) -> &[Candidate] {
         &self.0

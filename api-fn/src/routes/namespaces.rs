@@ -5,16 +5,16 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use stoa_core::{
     event::{Draft, Fact},
-    id::{Name, Namespace},
+    id::Namespace,
     time::Time,
 };
-use stoa_store::ledger::Expect;
 
 use super::extract::{Segments, parse};
 use crate::{
     App,
     auth::Caller,
     body::Json,
+    change,
     items::{self, Kept, Outcome, operation},
     problem::{Code, Problem},
     scope::Need,
@@ -50,8 +50,7 @@ pub(super) async fn create(State(app): State<App>, caller: Caller, Json(body): J
             let detail = format!("the namespace `{namespace}` was created at {}", exists.created_at);
             return Err(Problem::new(Code::NamespaceExists, detail));
         }
-        let item =
-            NamespaceItem { format: 1, namespace: namespace.clone(), created_by: caller.actor(), created_at: now };
+        let item = change::namespace_item(&namespace, caller.actor(), now);
         if let Outcome::Done = commit(&app, &caller, &item, now).await? {
             app.bell.ring();
             return Ok((StatusCode::CREATED, shown(item)));
@@ -76,17 +75,10 @@ async fn existing(app: &App, namespace: &Namespace, now: Time) -> Result<Option<
 
 async fn commit(app: &App, caller: &Caller, item: &NamespaceItem, now: Time) -> Result<Outcome, Problem> {
     let namespace = &item.namespace;
-    // Namespaces and names of plugins have one grammar.
-    let name: Name = parse(namespace.as_str())?;
-    let skeleton = Skeleton::of(namespace.as_str());
-    let writes = vec![
-        items::put(namespace, item, Expect::Absent, None)?,
-        items::put((Among::Namespaces, &skeleton), &NameItem { format: 1, name }, Expect::Absent, None)?,
-    ];
     let fact = Fact::NamespaceCreated { namespace: namespace.clone() };
     let draft = Draft { actor: caller.actor(), fact, private: None };
     let operation = operation("create-namespace", &[namespace.to_string(), caller.id().to_string()])?;
-    items::commit(app.ledger.as_ref(), operation, Some(draft), writes, now).await
+    items::commit(app.ledger.as_ref(), operation, Some(draft), change::namespace_writes(item)?, now).await
 }
 
 /// Shows a namespace.

@@ -10,18 +10,17 @@ use stoa_core::{
     time::Time,
     version::Version,
 };
-use stoa_store::ledger::Expect;
 
 use super::extract::{Segments, parse};
 use crate::{
     App,
     auth::Caller,
     body::Json,
+    change::{Turn, Verb},
     items::{self, Kept, Outcome, event_after, operation},
     problem::{Code, Problem},
-    publish::budget,
     scope::Need,
-    state::{PluginItem, ReleaseItem, YankedItem},
+    state::{PluginItem, ReleaseItem},
 };
 
 #[derive(Serialize)]
@@ -76,12 +75,6 @@ pub(super) struct Reason {
     reason: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Yank,
-    Unyank,
-}
-
 /// Yanks a release; one that is yanked already stays so, with the reason it has.
 pub(super) async fn yank(
     State(app): State<App>,
@@ -122,65 +115,28 @@ async fn change(
         if (verb == Verb::Yank) == release.value.yanked.is_some() {
             return shown(app, id, release.value).await;
         }
-        let change = Change { id: &id, version: &version, verb, reason, after };
-        let changed = change.release(&release.value);
-        if let Outcome::Done = change.commit(app, caller, plugin, &release, &changed).await? {
+        let turn = Turn { id: &id, version: &version, verb, reason, after };
+        if let Outcome::Done = commit(app, caller, &turn, plugin, &release).await? {
             app.bell.ring();
+            let changed = turn.release(&release.value);
             return shown(app, id, changed).await;
         }
     }
     Err(Problem::new(Code::Contended, format!("`{id}` {version} met changes by others {ATTEMPTS} times")))
 }
 
-struct Change<'a> {
-    id: &'a PluginId,
-    version: &'a Version,
-    verb: Verb,
-    reason: &'a str,
-    after: u64,
-}
-
-impl Change<'_> {
-    fn release(&self, before: &ReleaseItem) -> ReleaseItem {
-        let yanked = YankedItem { reason: self.reason.to_owned(), after: self.after };
-        ReleaseItem { yanked: (self.verb == Verb::Yank).then_some(yanked), ..before.clone() }
-    }
-
-    fn fact(&self) -> Fact {
-        let (id, version, reason) = (self.id.clone(), self.version.clone(), self.reason.to_owned());
-        match self.verb {
-            Verb::Yank => Fact::Yanked { id, version, reason },
-            Verb::Unyank => Fact::Unyanked { id, version, reason },
-        }
-    }
-
-    async fn commit(
-        &self,
-        app: &App,
-        caller: &Caller,
-        plugin: Kept<PluginItem>,
-        release: &Kept<ReleaseItem>,
-        changed: &ReleaseItem,
-    ) -> Result<Outcome, Problem> {
-        let Self { id, version, .. } = *self;
-        let mut value = plugin.value;
-        match (self.verb, &release.value.yanked) {
-            (Verb::Yank, _) => {
-                value.document_bytes += budget::of_yank(self.reason);
-                budget::check_yank(id, version, value.document_bytes)?;
-            }
-            (Verb::Unyank, Some(yanked)) => value.document_bytes -= budget::of_yank(&yanked.reason),
-            (Verb::Unyank, None) => {}
-        }
-        let writes = vec![
-            items::put(id, &value, Expect::Revision(plugin.revision), None)?,
-            items::put((id, version), changed, Expect::Revision(release.revision), None)?,
-        ];
-        let draft = Draft { actor: caller.actor(), fact: self.fact(), private: None };
-        // Yank, unyank and yank again start from different revisions: three operations.
-        let operation = operation("yank", &[id.to_string(), version.to_string(), release.revision.to_string()])?;
-        items::commit(app.ledger.as_ref(), operation, Some(draft), writes, app.clock.now()).await
-    }
+async fn commit(
+    app: &App,
+    caller: &Caller,
+    turn: &Turn<'_>,
+    plugin: Kept<PluginItem>,
+    release: &Kept<ReleaseItem>,
+) -> Result<Outcome, Problem> {
+    let writes = turn.writes(plugin, release)?;
+    let draft = Draft { actor: caller.actor(), fact: turn.fact(), private: None };
+    // Yank, unyank and yank again start from different revisions: three operations.
+    let parts = [turn.id.to_string(), turn.version.to_string(), release.revision.to_string()];
+    items::commit(app.ledger.as_ref(), operation("yank", &parts)?, Some(draft), writes, app.clock.now()).await
 }
 
 fn place_of((namespace, name, version): &(String, String, String)) -> Result<(PluginId, Version), Problem> {

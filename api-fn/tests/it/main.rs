@@ -8,6 +8,7 @@ mod keys;
 mod names;
 mod races;
 mod refusals;
+mod replay;
 mod requests;
 mod support;
 mod uses;

@@ -131,6 +131,14 @@ impl Registry {
         registry
     }
 
+    /// The same registry upon another ledger.
+    pub(crate) fn upon(&self, ledger: Arc<MemoryLedger>) -> Self {
+        let (blobs, bell, clock) = (self.blobs.clone(), self.bell.clone(), self.clock.clone());
+        let app = App::new(ledger.clone(), blobs.clone(), bell.clone(), clock.clone(), ApiConfig::default());
+        let (admin, demo) = (self.admin.clone(), self.demo.clone());
+        Self { ledger, blobs, bell, clock, router: stoa_api::router(app), admin, demo }
+    }
+
     async fn commit(&self, draft: Option<Draft>, writes: Vec<Write>) {
         let operation = OperationId::random().expect("randomness");
         let transaction = Transaction { operation, draft, writes };

@@ -60,7 +60,7 @@ pub(crate) async fn init(dir: &Path, name: &str, now: Time) -> Result<Initialize
     })
 }
 
-fn require_empty(dir: &Path) -> Result<(), Failure> {
+pub(super) fn require_empty(dir: &Path) -> Result<(), Failure> {
     let shown = dir.display();
     match std::fs::read_dir(dir) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -59,6 +59,26 @@ impl OfflineKeys {
     }
 }
 
+/// Copies the online keys from one folder of a registry to another, where all are there. Gives whether they are. Offline
+/// keys are never copied.
+pub(super) fn copy_online(from: &Path, to: &Path) -> Result<bool, Failure> {
+    let (from, to) = (folder(from, "online"), folder(to, "online"));
+    let names = ["snapshot.key", "catalog.key", "timestamp.key"];
+    if names.iter().any(|name| !from.join(name).exists()) {
+        return Ok(false);
+    }
+    for name in names {
+        let (secret, target) = (read_secret(&from.join(name))?, to.join(name));
+        let there = target.exists().then(|| read_secret(&target)).transpose()?;
+        match there {
+            Some(there) if there == secret => {}
+            Some(_) => return Err(Failure::new(format!("`{}` is there already, and another key", target.display()))),
+            None => write_secret(&target, hex(&*secret).as_bytes())?,
+        }
+    }
+    Ok(true)
+}
+
 /// Random bytes from the operating system.
 pub(super) fn random() -> Result<Zeroizing<[u8; 32]>, Failure> {
     let mut bytes = Zeroizing::new([0; 32]);

@@ -58,12 +58,18 @@ impl Layout {
         self.0.join("root.json")
     }
 
-    fn ledger(&self) -> PathBuf {
+    pub(super) fn ledger(&self) -> PathBuf {
         self.0.join("ledger.sqlite")
     }
 
-    fn blobs(&self) -> PathBuf {
+    pub(super) fn blobs(&self) -> PathBuf {
         self.0.join("blobs")
+    }
+
+    /// The first root: what hosts pin.
+    pub(super) fn read_root(&self) -> Result<Vec<u8>, Failure> {
+        let path = self.root();
+        std::fs::read(&path).map_err(|e| Failure::new(format!("`{}` can not be read: {e}", path.display())))
     }
 
     pub(super) fn read_settings(&self) -> Result<Settings, Failure> {

@@ -17,6 +17,7 @@ use tower_http::compression::{
 use super::{
     files,
     keys::OnlineKeys,
+    left::{Left, require_whole},
     registry::{Layout, Registry, write_file},
 };
 use crate::{
@@ -58,8 +59,7 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     let settings = layout.read_settings()?;
     let _alone = Exclusive::take(layout.dir())?;
     let registry = Registry::open(&layout).await?;
-    let root = std::fs::read(layout.root())
-        .map_err(|e| Failure::new(format!("`{}` can not be read: {e}", layout.root().display())))?;
+    let root = layout.read_root()?;
     let listener = TcpListener::bind(args.listen).await.map_err(|e| {
         Failure::new(format!("`{}` can not be listened on: {e}", args.listen))
             .hint("another program may use the port; `--listen 127.0.0.1:0` takes a free one")
@@ -68,7 +68,12 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     let url = args.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let follower = registry.follower(&settings.name, OnlineKeys::load(&args.dir)?, &root, Some(&url));
     let wake = Wake::default();
-    first_look(&follower, &wake).await;
+    let hint = format!(
+        "`stoa recover --dir {}` replays what an archive has, and says how to give up the rest",
+        shown(&args.dir)
+    );
+    require_whole(&*registry.ledger, &Left::new(&args.dir)).await.map_err(|older| older.hint(hint.clone()))?;
+    first_look(&follower, &wake).await.map_err(|lost| lost.hint(hint))?;
     let app = router(&registry, layout.dir(), &url, wake.clone());
     let pages = Wake::default();
     let projecting = tokio::spawn(project(follower.clone(), pages.clone()));
@@ -112,14 +117,20 @@ fn router(registry: &Registry, folder: &Path, url: &str, wake: Wake) -> Router {
 
 /// Brings the index to the ledger's head before the first request, where that takes no time worth speaking of.
 /// Reading goes on also where it can not follow: what is signed already is there.
-async fn first_look(follower: &Follower, wake: &Wake) {
+///
+/// Where the ledger does not have what was signed, nothing is served: whatever it accepted would be lost as well.
+async fn first_look(follower: &Follower, wake: &Wake) -> Result<(), Failure> {
     // Cut off anywhere, a run leaves whole what was signed, and the next one goes on from there.
     match tokio::time::timeout(FIRST_LOOK, follower.catch_up(SystemClock.now())).await {
         Ok(Ok(seq)) => tracing::debug!(seq, "the index is signed"),
+        Ok(Err(error @ (IndexerError::Behind { .. } | IndexerError::Forked { .. }))) => {
+            return Err(error.into());
+        }
         Ok(Err(error)) => tracing::error!(error = %chain(&error), "the index can not follow the ledger"),
         Err(_) => tracing::info!("the index follows the ledger while requests are answered"),
     }
     wake.ring();
+    Ok(())
 }
 
 /// Follows the ledger: the first change at once, later ones batched.

@@ -22,6 +22,10 @@ pub const MAX_RELEASES_PER_EVENT: usize = 20;
 /// A reason given by a person, in characters.
 pub const MAX_REASON: usize = 500;
 
+/// An epoch gives up events up to this place at most. What follows then still has all the numbers that JSON carries
+/// exactly (2^53) before it.
+pub const MAX_LOST_AFTER: u64 = 1 << 50;
+
 /// Who did it: an opaque id such as an API key's. Never a name, an address or a mail.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActorId(String);
@@ -137,7 +141,40 @@ pub struct Draft {
     /// What happened.
     pub fact: Fact,
     /// What only the operator may read (an address, a user agent), if anything.
-    pub private: Option<PrivatePart>,
+    pub private: Option<Private>,
+}
+
+/// What a draft says of its private part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Private {
+    /// It is kept beside the event.
+    Kept(PrivatePart),
+    /// Only its commitment is known: the event is appended again from an archive, which has no private parts.
+    Elsewhere(Digest),
+}
+
+impl Private {
+    /// What the event says of it.
+    pub fn commitment(&self) -> Digest {
+        match self {
+            Self::Kept(part) => part.commitment(),
+            Self::Elsewhere(commitment) => *commitment,
+        }
+    }
+
+    /// The part that is kept beside the event.
+    pub fn kept(&self) -> Option<&PrivatePart> {
+        match self {
+            Self::Kept(part) => Some(part),
+            Self::Elsewhere(_) => None,
+        }
+    }
+}
+
+impl From<PrivatePart> for Private {
+    fn from(part: PrivatePart) -> Self {
+        Self::Kept(part)
+    }
 }
 
 /// The private part of an event, kept apart from it and erasable. The event commits to it.
@@ -236,6 +273,13 @@ impl From<CanonicalError> for EventError {
 }
 
 impl Event {
+    /// What has to be drafted, at this event's own time and upon the head that it followed, to get the same event
+    /// again. Its private part is not in it.
+    pub fn draft(&self) -> Draft {
+        let private = self.private.map(Private::Elsewhere);
+        Draft { actor: self.actor.clone(), fact: self.fact.clone(), private }
+    }
+
     /// Gives `draft` its place after `head`. Its time is `now`, or the head's where a clock went backwards.
     ///
     /// # Errors
@@ -247,7 +291,7 @@ impl Event {
             time: now.max(head.time),
             prev: head.hash,
             actor: draft.actor.clone(),
-            private: draft.private.as_ref().map(PrivatePart::commitment),
+            private: draft.private.as_ref().map(Private::commitment),
             fact: draft.fact.clone(),
         };
         Sealed::new(event)
@@ -347,6 +391,9 @@ impl Event {
         match &self.fact {
             Fact::Genesis { bin_bits, .. } if !(1..=16).contains(bin_bits) => {
                 refuse(format!("{bin_bits} bin bits: 1 to 16 are possible"))
+            }
+            Fact::Epoch { lost_after, .. } if *lost_after > MAX_LOST_AFTER => {
+                refuse(format!("an epoch after event {lost_after}: {MAX_LOST_AFTER} is the last possible"))
             }
             Fact::Released { releases } => check_releases(releases).or_else(refuse),
             Fact::Yanked { reason, .. } | Fact::Unyanked { reason, .. } | Fact::Epoch { reason, .. } => {

@@ -14,10 +14,10 @@ use std::{
 use crate::{
     digest::Digest,
     document::{self, Document, DocumentError},
-    event::{EventError, Fact, Head, Sealed},
+    event::{Event, EventError, Fact, Head, Sealed},
     id::PluginId,
     path::{PublicPath, RoleFile},
-    time::DAY,
+    time::{DAY, Time},
     trust::{
         self, Bins, BitLength, BitLengthError, SecretKey, bin_name,
         writer::{self, Target, Terms},
@@ -104,9 +104,35 @@ pub fn touched(events: &[Sealed]) -> BTreeSet<PluginId> {
     events.iter().flat_map(|event| document::touched(event.event())).collect()
 }
 
+/// The roles of the bins whose content must be in the [`Base`] of these events, sorted: those of the plugins that they
+/// touch, and all where one is an epoch.
+pub fn touched_bins(events: &[Sealed], bin_bits: BitLength) -> BTreeSet<String> {
+    if events.iter().any(|event| is_epoch(event.event())) {
+        return Bins::new("bin", bin_bits).names().collect();
+    }
+    touched(events).iter().map(|id| bin_of(id, bin_bits)).collect()
+}
+
+/// Whether the log goes on, at this event, from less than was signed: see [`Fact::Epoch`].
+pub fn is_epoch(event: &Event) -> bool {
+    matches!(event.fact, Fact::Epoch { .. })
+}
+
 /// The role of the bin that lists the document of `id`.
 pub fn bin_of(id: &PluginId, bin_bits: BitLength) -> String {
     bin_name(bin_bits, &PublicPath::target_path(id))
+}
+
+/// The version of the next timestamp, where the registry `began` with its first event, `seq` is the event that is
+/// covered, and `before` the version in place.
+///
+/// Each signature covers a later event or comes a day after the one before, so places and days together bound how
+/// many there were. Counting them instead of signatures, the version of a registry that was restored without its
+/// newest pointer is still higher than what clients hold.
+pub fn timestamp_version(before: Option<NonZeroU64>, seq: u64, began: Time, now: Time) -> NonZeroU64 {
+    let days = u64::try_from((now.unix() - began.unix()).div_euclid(DAY)).unwrap_or_default();
+    let counted = NonZeroU64::new(seq.saturating_add(days)).unwrap_or(NonZeroU64::MIN);
+    before.map_or(counted, |before| counted.max(before.saturating_add(1)))
 }
 
 /// The index after `events`, from the index before.
@@ -114,16 +140,29 @@ pub fn bin_of(id: &PluginId, bin_bits: BitLength) -> String {
 /// # Errors
 /// [`IndexError`]: nothing has been written, and nothing may be.
 pub fn advance(base: Base, events: &[Sealed], keys: &IndexKeys) -> Result<Revision, IndexError> {
-    let mut fold = Fold::begin(base, events)?;
-    for event in events {
-        fold.take(event)?;
-    }
+    let mut fold = Fold::begin(base);
+    events.iter().try_for_each(|event| fold.take(event))?;
     fold.finish(keys)
 }
 
-struct Fold {
+/// What the index lists at one event, without any signature: what a signer compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Where it stands.
+    pub cursor: Cursor,
+    /// The bins that these events touch, with all that each lists.
+    pub bins: BTreeMap<String, BTreeMap<String, Target>>,
+    /// The documents that these events touch.
+    pub documents: BTreeMap<PluginId, Document>,
+}
+
+/// The fold itself, for a stretch that is too long to be in memory: it keeps documents and records, not events.
+#[derive(Debug)]
+pub struct Fold {
     /// Whether there was a snapshot before: then every bin that changes has content to be kept.
     began: bool,
+    /// The event that it goes on from.
+    from: u64,
     head: Head,
     /// `None` before the genesis.
     bin_bits: Option<BitLength>,
@@ -138,21 +177,24 @@ struct Fold {
 }
 
 impl Fold {
-    fn begin(base: Base, events: &[Sealed]) -> Result<Self, IndexError> {
+    /// Goes on from `base`; from an empty one, with the first event.
+    pub fn begin(base: Base) -> Self {
         let began = base.snapshot.is_some();
         let (head, bin_bits, versions) = match base.snapshot {
             Some(cursor) => (cursor.head, Some(cursor.bin_bits), cursor.versions),
             None => (Head::none(), None, BTreeMap::new()),
         };
-        if events.is_empty() {
-            return Err(IndexError::Nothing(head.seq));
-        }
         let (bins, documents) = (base.bins, base.documents);
         let (changed, dirty, artifacts, records) = Default::default();
-        Ok(Self { began, head, bin_bits, versions, bins, documents, changed, dirty, artifacts, records })
+        let from = head.seq;
+        Self { began, from, head, bin_bits, versions, bins, documents, changed, dirty, artifacts, records }
     }
 
-    fn take(&mut self, event: &Sealed) -> Result<(), IndexError> {
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// [`IndexError`]: the fold is of no use any more.
+    pub fn take(&mut self, event: &Sealed) -> Result<(), IndexError> {
         event.follows(&self.head)?;
         self.head = event.head();
         match &event.event().fact {
@@ -165,6 +207,7 @@ impl Fold {
                 }
             }
             Fact::OfflineInstalled { offline } => self.install(offline),
+            Fact::Epoch { .. } => self.begin_epoch(event)?,
             Fact::Released { releases } => {
                 for release in releases {
                     self.artifacts.extend(release.blobs().map(|blob| blob.digest));
@@ -183,6 +226,20 @@ impl Fold {
             self.touch(role, event);
             self.dirty.insert(id);
         }
+        Ok(())
+    }
+
+    /// Every online role gets the epoch's place as its version. Whatever clients hold of the branch that was lost has
+    /// lower ones, so that none of their floors refuses what follows; what each role lists is what the log makes.
+    fn begin_epoch(&mut self, event: &Sealed) -> Result<(), IndexError> {
+        let bits = self.bin_bits.ok_or(IndexError::NotBegun(event.event().seq))?;
+        for role in Bins::new("bin", bits).names() {
+            if self.began && !self.bins.contains_key(&role) {
+                return Err(IndexError::NotLoaded(role));
+            }
+            self.touch(role, event);
+        }
+        self.touch(writer::CATALOG.to_owned(), event);
         Ok(())
     }
 
@@ -212,21 +269,48 @@ impl Fold {
         self.changed.insert(role, Terms { version: event.place(), expires });
     }
 
-    fn finish(mut self, keys: &IndexKeys) -> Result<Revision, IndexError> {
+    /// What is listed after the events that were taken.
+    ///
+    /// # Errors
+    /// [`IndexError`], as of [`Fold::finish`].
+    pub fn listed(mut self) -> Result<Listed, IndexError> {
+        let mut documents = BTreeMap::new();
+        let bin_bits = self.list(|document, _| {
+            documents.insert(document.id.clone(), document);
+        })?;
+        let bins = self.changed.keys().map(|role| (role.clone(), self.bins.remove(role).unwrap_or_default())).collect();
+        Ok(Listed { cursor: Cursor { head: self.head, bin_bits, versions: self.versions }, bins, documents })
+    }
+
+    /// Puts the documents that changed into their bins, and gives each with its bytes to `each`.
+    fn list(&mut self, mut each: impl FnMut(Document, Vec<u8>)) -> Result<BitLength, IndexError> {
+        if self.head.seq == self.from {
+            return Err(IndexError::Nothing(self.from));
+        }
         let bin_bits = self.bin_bits.ok_or(IndexError::NotBegun(self.head.seq))?;
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(document) = self.documents.remove(&id) else { continue };
+            let bytes = document.to_bytes()?;
+            let bin = self.bins.entry(bin_of(&id, bin_bits)).or_default();
+            bin.insert(PublicPath::target_path(&id), Target::of(&bytes));
+            each(document, bytes);
+        }
+        Ok(bin_bits)
+    }
+
+    /// The files of the index after the events that were taken.
+    ///
+    /// # Errors
+    /// [`IndexError`], and [`IndexError::Nothing`] where no event was taken.
+    pub fn finish(mut self, keys: &IndexKeys) -> Result<Revision, IndexError> {
         let records = std::mem::take(&mut self.records);
         let mut files: Vec<(PublicPath, Vec<u8>)> =
             records.into_iter().map(|(digest, bytes)| (PublicPath::Artifact(digest), bytes)).collect();
         let mut documents = Vec::new();
-        for id in std::mem::take(&mut self.dirty) {
-            let Some(document) = self.documents.remove(&id) else { continue };
-            let bytes = document.to_bytes()?;
-            let target = Target::of(&bytes);
-            files.push((PublicPath::Document(id.clone(), target.sha256), bytes));
-            let bin = self.bins.entry(bin_of(&id, bin_bits)).or_default();
-            bin.insert(PublicPath::target_path(&id), target);
+        let bin_bits = self.list(|document, bytes| {
+            files.push((PublicPath::Document(document.id.clone(), Digest::of(&bytes)), bytes));
             documents.push(document);
-        }
+        })?;
         files.extend(self.changed.iter().map(|(role, terms)| self.role_file(role, *terms, keys)));
         let place = NonZeroU64::new(self.head.seq).ok_or(IndexError::Nothing(0))?;
         let terms = Terms { version: place, expires: self.head.time.plus(INDEX_LIFETIME) };

@@ -61,6 +61,16 @@ impl SqliteLedger {
         .await
     }
 
+    /// Copies the ledger at `from` to the new file `to`, as it is at one moment, while another process may be writing to
+    /// it and is not held up. The copy is one file, readable by its owner alone, and on the disk when this returns.
+    ///
+    /// # Errors
+    /// [`LedgerError::Corrupt`] where `from` is another program's file, [`LedgerError::Engine`], also where `to` is there.
+    pub async fn copy(from: &Path, to: &Path) -> Result<(), LedgerError> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        blocking(move || copy(&from, &to)).await
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
@@ -115,6 +125,26 @@ fn open_writer(path: &Path) -> Result<Connection, LedgerError> {
     Ok(connection)
 }
 
+fn copy(from: &Path, to: &Path) -> Result<(), LedgerError> {
+    let copying = failed("copying the file");
+    // Not read-only: after a crash the write-ahead log has to be recovered before anything can be read.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut source = Connection::open_with_flags(from, flags).map_err(&copying)?;
+    source.busy_timeout(BUSY).map_err(&copying)?;
+    rows::check_schema(&mut source, from)?;
+    let failed_io = |e| LedgerError::engine(format!("creating `{}`", to.display()), e);
+    private().create_new(true).open(to).map_err(failed_io)?;
+    // Not by the backup API, which copies pages: this is as consistent (one read transaction), leaves out what was
+    // erased, and the copy needs no write-ahead log beside it.
+    let name = to.to_str().ok_or_else(|| LedgerError::engine("copying the file", "its path is no text"))?;
+    source.execute("VACUUM INTO ?1", [name]).map_err(&copying)?;
+    let sync = || {
+        std::fs::File::open(to)?.sync_all()?;
+        to.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+    };
+    sync().map_err(failed_io)
+}
+
 fn open_reader(path: &Path) -> Result<Connection, LedgerError> {
     let opening = failed("opening the file to read");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -126,9 +156,14 @@ fn open_reader(path: &Path) -> Result<Connection, LedgerError> {
 /// The ledger has hashes of secrets and private parts: nobody else on the machine reads it. SQLite gives its other
 /// files the same rights.
 fn create_private(path: &Path) -> std::io::Result<()> {
+    private().create(true).truncate(false).open(path).map(drop)
+}
+
+fn private() -> std::fs::OpenOptions {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
+    options.write(true).mode(0o600);
+    options
 }
 
 /// Checks that the last events hang together and end at the head.

@@ -220,3 +220,58 @@ async fn a_ledger_that_is_closed_is_one_file() {
         fs::read_dir(folder.path()).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(names, ["ledger.sqlite"], "a copy of this file is a backup of the ledger");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_taken_while_others_write_is_the_ledger_of_one_moment() {
+    let (folder, path) = place();
+    let ledger = open(&path).await;
+    fill(&ledger, 3).await;
+    let writing = tokio::spawn(async move {
+        for number in 4..=60_u64 {
+            let fact = Fact::Purged { blobs: vec![Digest::of(&number.to_be_bytes())] };
+            let key = ItemKey::new("p", format!("{number:03}")).expect("a key");
+            let action = Action::Put { value: vec![7; 2_000], expires: None };
+            let change = Transaction {
+                operation: number.to_string().parse().expect("an id"),
+                draft: Some(Draft { actor: ActorId::registry(), fact, private: None }),
+                writes: vec![Write { key, expect: Expect::Absent, action }],
+            };
+            ledger.commit(&change, start()).await.expect("a commit");
+        }
+        ledger
+    });
+    let mut seen = Vec::new();
+    for number in 0..6 {
+        let to = folder.path().join(format!("copy-{number}"));
+        SqliteLedger::copy(&path, &to).await.expect("a copy");
+        assert_eq!(fs::metadata(&to).expect("a file").permissions().mode() & 0o777, 0o600);
+        let copy = open(&to).await;
+        let head = copy.head().await.expect("a head").seq;
+        // State and log are of the same moment: event n has written item n.
+        let items = copy.list("p", None, 100, start()).await.expect("items");
+        assert_eq!(items.last().map(|(key, _)| key.sort().to_owned()), Some(format!("{head:03}")));
+        assert_eq!(copy.events(0, 100).await.expect("a whole chain").len() as u64, head);
+        seen.push(head);
+    }
+    assert!(seen.is_sorted(), "{seen:?}");
+    let ledger = writing.await.expect("a task");
+    let to = folder.path().join("last");
+    SqliteLedger::copy(&path, &to).await.expect("a copy");
+    assert_eq!(open(&to).await.head().await.expect("a head"), ledger.head().await.expect("a head"));
+}
+
+#[tokio::test]
+async fn a_copy_overwrites_nothing_and_takes_no_other_programs_file() {
+    let (folder, path) = place();
+    fill(&open(&path).await, 1).await;
+    let to = folder.path().join("copy");
+    fs::write(&to, "something").expect("a file");
+    let error = SqliteLedger::copy(&path, &to).await.expect_err("it is there");
+    assert_eq!(error.to_string(), format!("the ledger's engine failed at creating `{}`", to.display()));
+    assert_eq!(fs::read(&to).expect("a file"), b"something");
+    let other = folder.path().join("other");
+    Connection::open(&other).expect("a file").execute_batch("CREATE TABLE t (x)").expect("a table");
+    let error = SqliteLedger::copy(&other, &folder.path().join("new")).await.expect_err("another program's");
+    let expected = format!("the ledger is damaged: `{}`: it is another program's SQLite file", other.display());
+    assert_eq!(error.to_string(), expected);
+}

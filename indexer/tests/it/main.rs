@@ -2,6 +2,7 @@
 
 mod budget;
 mod crashes;
+mod epoch;
 mod history;
 mod operations;
 mod pages;

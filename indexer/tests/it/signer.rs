@@ -160,7 +160,7 @@ async fn what_the_log_makes_is_signed() {
     world.upload(&blobs).await;
     let snapshot = Forged::from(&world).await.write(&blobs).await;
     let signed = world.signer(&blobs).sign(snapshot, world.now()).await.expect("a signature");
-    assert_eq!(signed, Signed::Moved(NonZeroU64::new(2).expect("a version")));
+    assert_eq!(signed, Signed::Moved(NonZeroU64::new(5).expect("a version")));
     assert_eq!(world.read_as_client(&blobs).await, 5);
 }
 
@@ -302,7 +302,7 @@ async fn a_clock_that_went_far_back_is_refused() {
          2026-11-18T11:08:40Z"
     );
     let signed = signer.sign(run.snapshot, signed_at.plus(-600)).await.expect("a clock a little back");
-    assert_eq!(signed, Signed::Moved(NonZeroU64::new(2).expect("a version")));
+    assert_eq!(signed, Signed::Moved(NonZeroU64::new(3).expect("a version")));
 }
 
 #[tokio::test]
@@ -313,10 +313,10 @@ async fn a_snapshot_is_signed_once_and_again_after_a_day() {
     assert_eq!(signer.refresh(world.now()).await.expect("nothing to sign"), Signed::Already);
     let run = world.indexer(&blobs).run().await.expect("a run").expect("something new");
     let moved = |n| Signed::Moved(NonZeroU64::new(n).expect("a version"));
-    assert_eq!(signer.sign(run.snapshot, world.now()).await.expect("a signature"), moved(1));
+    assert_eq!(signer.sign(run.snapshot, world.now()).await.expect("a signature"), moved(3));
     assert_eq!(signer.sign(run.snapshot, world.now()).await.expect("no signature"), Signed::Already);
     assert_eq!(signer.refresh(world.now().plus(DAY - 1)).await.expect("no signature"), Signed::Already);
-    assert_eq!(signer.refresh(world.now().plus(DAY)).await.expect("a signature"), moved(2));
+    assert_eq!(signer.refresh(world.now().plus(DAY)).await.expect("a signature"), moved(4));
     assert_eq!(signer.refresh(world.now().plus(DAY + 1)).await.expect("no signature"), Signed::Already);
     let timestamp = signed(&blobs, &BlobKey::Public(PublicPath::Timestamp)).await;
     assert_eq!(timestamp["expires"], world.now().plus(8 * DAY).to_string());

@@ -1,6 +1,6 @@
 use stoa_core::{
     digest::Digest,
-    event::{ActorId, Draft, Event, EventError, Fact, Head, MAX_EVENT_BYTES, PrivatePart, Sealed},
+    event::{ActorId, Draft, Event, EventError, Fact, Head, MAX_EVENT_BYTES, Private, PrivatePart, Sealed},
     time::Time,
 };
 
@@ -70,6 +70,12 @@ fn an_epoch_jumps_past_all_that_was_signed() {
     let epoch = next(&genesis(), Fact::Epoch { lost_after: 40, reason: "the disk was lost".into() });
     assert_eq!(epoch.event().seq, 41);
     assert_eq!(epoch.follows(&genesis().head()), Ok(()));
+    // Beyond it there would be no room for the events that follow.
+    let fact = Fact::Epoch { lost_after: u64::MAX, reason: "a typing error".into() };
+    let draft = Draft { actor: ActorId::registry(), fact, private: None };
+    let rule = "an epoch after event 18446744073709551615: 1125899906842624 is the last possible".to_owned();
+    let error = Event::seal(&draft, &genesis().head(), Time::from_unix(0));
+    assert_eq!(error, Err(EventError::Fact { seq: u64::MAX, rule }));
 }
 
 #[test]
@@ -93,11 +99,21 @@ fn a_private_part_is_committed_to_and_kept_out() {
     let mut other = private.clone();
     other.salt[0] = 8;
     assert_ne!(private.commitment(), other.commitment(), "a guess of the content can not be checked without the salt");
-    let draft = Draft { actor: ActorId::registry(), fact: namespace("demo"), private: Some(private.clone()) };
+    let draft = Draft { actor: ActorId::registry(), fact: namespace("demo"), private: Some(private.clone().into()) };
     let event = Event::seal(&draft, &genesis().head(), Time::from_unix(0)).expect("an event");
     assert_eq!(event.event().private, Some(private.commitment()));
     assert!(!String::from_utf8_lossy(event.bytes()).contains("198.51"));
     assert_ne!(event.head().hash, Digest::of(b""));
+}
+
+#[test]
+fn an_event_is_drafted_again_from_itself_without_its_private_part() {
+    let private = PrivatePart { salt: [7; 32], content: "198.51.100.7".into() };
+    let draft = Draft { actor: ActorId::registry(), fact: namespace("demo"), private: Some(private.into()) };
+    let event = Event::seal(&draft, &genesis().head(), genesis().event().time.plus(60)).expect("an event");
+    let again = event.event().draft();
+    assert_eq!(again.private.as_ref().and_then(Private::kept), None);
+    assert_eq!(Event::seal(&again, &genesis().head(), event.event().time), Ok(event));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use stoa_core::{
     canonical,
     digest::{Digest, Hasher},
-    event::{Event, EventError, Head, PrivatePart, Sealed},
+    event::{Event, EventError, Head, Private, PrivatePart, Sealed},
     time::Time,
 };
 
@@ -147,7 +147,8 @@ impl Plan {
         writes.extend(transaction.writes.iter().cloned());
         if let Some(event) = &event {
             writes.extend(append(event, head)?);
-            if let Some(private) = transaction.draft.as_ref().and_then(|draft| draft.private.as_ref()) {
+            let private = transaction.draft.as_ref().and_then(|draft| draft.private.as_ref());
+            if let Some(private) = private.and_then(Private::kept) {
                 writes.push(put_new(private_key(event.event().seq), json(private)?));
             }
         }

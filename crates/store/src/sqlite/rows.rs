@@ -29,6 +29,23 @@ CREATE TRIGGER an_event_stays_as_it_is BEFORE UPDATE ON items WHEN OLD.partition
     BEGIN SELECT RAISE(ABORT, 'an event is never changed'); END;
 ";
 
+/// Checks that a file that is there already is this program's and not newer.
+pub(super) fn check_schema(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let application = number("application_id").map_err(failed("reading the schema"))?;
+    known(application, number("user_version").map_err(failed("reading the schema"))?, path)
+}
+
+fn known(application: i64, version: i64, path: &Path) -> Result<(), LedgerError> {
+    if application != APPLICATION {
+        return Err(LedgerError::corrupt(format!("`{}`", path.display()), "it is another program's SQLite file"));
+    }
+    if version > SCHEMA {
+        return Err(LedgerError::Newer { found: version, known: SCHEMA });
+    }
+    Ok(())
+}
+
 /// Makes the tables of a new file; of any other, checks that they are this program's and not newer.
 pub(super) fn begin_or_check_schema(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
     let opening = failed("reading the schema");
@@ -43,10 +60,8 @@ pub(super) fn begin_or_check_schema(connection: &mut Connection, path: &Path) ->
         database.execute_batch(STEP_1).map_err(&opening)?;
         database.pragma_update(None, "application_id", APPLICATION).map_err(&opening)?;
         database.pragma_update(None, "user_version", SCHEMA).map_err(&opening)?;
-    } else if application != APPLICATION {
-        return Err(LedgerError::corrupt(format!("`{}`", path.display()), "it is another program's SQLite file"));
-    } else if version > SCHEMA {
-        return Err(LedgerError::Newer { found: version, known: SCHEMA });
+    } else {
+        known(application, version, path)?;
     }
     database.commit().map_err(&opening)
 }

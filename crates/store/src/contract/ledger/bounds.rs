@@ -29,7 +29,7 @@ pub async fn ninety_nine_items_are_one_transaction_and_a_hundred_are_too_many(pl
 pub async fn the_head_the_event_and_its_private_part_count_as_keys(place: &impl Place<dyn Ledger>) {
     let ledger = place.open().await;
     let mut with_private = genesis();
-    with_private.private = Some(private("who"));
+    with_private.private = Some(private("who").into());
     for (draft, count) in [(genesis(), 98), (with_private.clone(), 97)] {
         let message = refusal(&*ledger, &transaction("a", Some(draft), puts(count)), at(0)).await;
         assert_eq!(message, "101 keys in one request, the ledger's own included: at most 100 are possible");

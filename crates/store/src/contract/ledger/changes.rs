@@ -132,7 +132,7 @@ pub async fn another_salt_does_not_make_another_operation(place: &impl Place<dyn
     record(&*ledger, "genesis", genesis(), at(0)).await;
     let with = |part| {
         let mut draft = purged(1);
-        draft.private = Some(private(part));
+        draft.private = Some(private(part).into());
         transaction("once", Some(draft), Vec::new())
     };
     let first = commit(&*ledger, &with("from one address"), at(1)).await;
@@ -204,7 +204,7 @@ pub async fn a_private_part_is_kept_apart_and_can_be_erased(place: &impl Place<d
     let ledger = place.open().await;
     record(&*ledger, "a", genesis(), at(0)).await;
     let (mut draft, part) = (purged(1), private("203.0.113.7"));
-    draft.private = Some(part.clone());
+    draft.private = Some(part.clone().into());
     let event = record(&*ledger, "b", draft, at(1)).await;
     assert_eq!(event.event().private, Some(part.commitment()));
     assert!(!String::from_utf8_lossy(event.bytes()).contains("203.0.113.7"));
@@ -220,7 +220,7 @@ pub async fn a_private_part_is_kept_apart_and_can_be_erased(place: &impl Place<d
 pub async fn what_was_committed_is_there_after_a_restart(place: &impl Place<dyn Ledger>) {
     let (ledger, k) = (place.open().await, key("p", "s"));
     let mut first = genesis();
-    first.private = Some(private("who"));
+    first.private = Some(private("who").into());
     let operation = transaction("a", Some(first), vec![put(k.clone(), Expect::Absent, "v")]);
     let committed = commit(&*ledger, &operation, at(0)).await;
     drop(ledger);

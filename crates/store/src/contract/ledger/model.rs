@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use stoa_core::{
-    event::{Event, Head, PrivatePart, Sealed},
+    event::{Event, Head, Private, PrivatePart, Sealed},
     time::{DAY, Time},
 };
 
@@ -69,7 +69,7 @@ fn some(choices: &mut Choices<'_>, model: &Model, number: usize, clock: i64) -> 
         (0 | 1, true) => Some(genesis()),
         (0 | 1, false) => {
             let mut draft = purged(number as u64);
-            draft.private = (choices.pick(2) == 0).then(|| private(&number.to_string()));
+            draft.private = (choices.pick(2) == 0).then(|| private(&number.to_string()).into());
             Some(draft)
         }
         _ => None,
@@ -154,8 +154,9 @@ impl Model {
         }
         let free = change.writes.iter().filter_map(|write| self.apply(write, now)).collect();
         if let Some(event) = &event {
-            if let Some(part) = change.draft.as_ref().and_then(|draft| draft.private.clone()) {
-                self.private.insert(event.event().seq, part);
+            let part = change.draft.as_ref().and_then(|draft| draft.private.as_ref());
+            if let Some(part) = part.and_then(Private::kept) {
+                self.private.insert(event.event().seq, part.clone());
             }
             self.events.push(event.clone());
         }
