@@ -8,6 +8,7 @@ pub(crate) mod init;
 pub(crate) mod lock;
 pub(crate) mod publish;
 pub(crate) mod run;
+pub(crate) mod trust;
 pub(crate) mod yank;
 
 use stoa_core::time::Time;

@@ -13,7 +13,8 @@ const MOST_ANSWERS: usize = 400;
 
 fuzz_target!(|script: &[u8]| {
     let mut script = Script(script);
-    let mut updater = Updater::open(&GOOD["1.root.json"], CachedTrust::default(), now(), Config::default()).expect("a root");
+    let mut updater =
+        Updater::open(&GOOD["1.root.json"], CachedTrust::default(), now(), Config::default()).expect("a root");
     for _refresh in 0..2 {
         updater.begin(now());
         for _ in 0..MOST_ANSWERS {

@@ -13,7 +13,8 @@ fuzz_target!(|input: &[u8]| {
     let Ok(signed) = serde_json::from_slice::<serde_json::Value>(text) else { return };
     let Some(forged) = sign(&signed) else { return };
 
-    let mut updater = Updater::open(&GOOD["1.root.json"], CachedTrust::default(), now(), Config::default()).expect("a root");
+    let mut updater =
+        Updater::open(&GOOD["1.root.json"], CachedTrust::default(), now(), Config::default()).expect("a root");
     let answer = |asked: String, name: &str| match name.starts_with(role) {
         true => Some(forged.clone()),
         false => GOOD.get(&asked).cloned(),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::checks::{self, Text, imports, lock, members, sans_io, snapshots, words};
+use crate::checks::{self, Text, imports, lock, members, sans_io, snapshots, threats, words};
 use crate::failure::{Failure, Outcome};
 use crate::fresh;
 use crate::fuzz;
@@ -16,13 +16,14 @@ use crate::toolchain::{self, TARGET};
 type Phase = (&'static str, fn(&[Text]) -> Outcome);
 
 /// All phases, those first that take no compiler.
-const PHASES: [Phase; 13] = [
+const PHASES: [Phase; 14] = [
     ("format", |_| format()),
     ("import rules", imports::check),
     ("lock file", |_| lock::check()),
     ("tidy: lints", members::check),
     ("tidy: words", words::check),
     ("tidy: core", sans_io::check),
+    ("tidy: threats", threats::check),
     ("generated files", |_| fresh::check()),
     ("snapshots", |_| snapshots::refuse_pending()),
     ("clippy", |_| clippy().run()),

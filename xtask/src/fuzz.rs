@@ -40,8 +40,10 @@ const MEMORY: [&str; 2] = ["-rss_limit_mb=1024", "-malloc_limit_mb=256"];
 
 /// Runs the targets whose names contain one of `only`, or all, for so long each.
 pub(crate) fn run(each: Duration, only: &[String]) -> Outcome {
-    let chosen: Vec<_> =
-        TARGETS.into_iter().filter(|(name, _)| only.is_empty() || only.iter().any(|part| name.contains(part))).collect();
+    let chosen: Vec<_> = TARGETS
+        .into_iter()
+        .filter(|(name, _)| only.is_empty() || only.iter().any(|part| name.contains(part)))
+        .collect();
     if chosen.is_empty() {
         let names = TARGETS.map(|(name, _)| name).join(", ");
         return Err(Failure::new(format!("no fuzz target has a name with `{}` in it", only.join("` or `")))

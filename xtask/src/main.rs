@@ -62,9 +62,7 @@ fn run(command: Command) -> Outcome<ExitCode> {
         Command::Test { filters } => suite::run(&filters),
         Command::Ci { only } => ci::run(&only),
         Command::Fresh => fresh::write().map(|()| ExitCode::SUCCESS),
-        Command::Fuzz { seconds, only } => {
-            fuzz::run(Duration::from_secs(seconds), &only).map(|()| ExitCode::SUCCESS)
-        }
+        Command::Fuzz { seconds, only } => fuzz::run(Duration::from_secs(seconds), &only).map(|()| ExitCode::SUCCESS),
         Command::BenchBuild => bench::build(),
     }
 }
