@@ -102,7 +102,7 @@ mod tests {
             let only: Vec<_> = only.iter().map(|part| (*part).to_owned()).collect();
             choose(&only).expect("chosen").iter().map(|(name, _)| *name).collect()
         };
-        assert_eq!(names(&["tidy", "docs"]), ["tidy: lints", "tidy: words", "tidy: core", "docs"]);
+        assert_eq!(names(&["tidy", "docs"]), ["tidy: lints", "tidy: words", "tidy: core", "tidy: threats", "docs"]);
         assert_eq!(names(&[]).len(), PHASES.len());
         let failure = choose(&["typo".to_owned()]).expect_err("refused").to_string();
         assert!(

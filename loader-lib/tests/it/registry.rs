@@ -47,7 +47,8 @@ async fn read(registry: &Registry, name: &str) -> Result<Option<String>, Registr
     Ok(Some(version.to_string()))
 }
 
-/// Every file of the cache. When the registry was asked last is no verified copy, and changes by itself.
+/// Every file of the cache. When the registry was asked last, and since when it lags, are no verified copies and change
+/// by themselves.
 fn files(cache: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![cache.to_owned()];
@@ -56,7 +57,7 @@ fn files(cache: &Path) -> BTreeMap<String, Vec<u8>> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if !path.ends_with("checked-at") {
+            } else if !path.ends_with("checked-at") && !path.ends_with("older-since") {
                 let name = path.strip_prefix(cache).expect("a path below").display().to_string();
                 found.insert(name, std::fs::read(&path).expect("a file"));
             }
