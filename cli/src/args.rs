@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Fetch(Fetch),
     /// Run one function of a plugin.
     Run(Run),
+    /// Look at what the signed index costs.
+    Trust(Trust),
     /// Run the main job on this machine, from an empty folder to a verified call, and show each step.
     Demo(Demo),
     /// Print completions for a shell.
@@ -295,6 +297,25 @@ pub(crate) struct Run {
     pub(crate) invoke: String,
     #[command(flatten)]
     pub(crate) registry: Registry,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    #[command(subcommand)]
+    pub(crate) command: TrustCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrustCommand {
+    /// Print what clients fetch of a registry of some size, for each number of bins.
+    Plan(TrustPlan),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrustPlan {
+    /// How many plugins the registry has.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) plugins: u64,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ pub(crate) mod init;
 pub(crate) mod lock;
 pub(crate) mod publish;
 pub(crate) mod run;
+pub(crate) mod trust;
 pub(crate) mod yank;
 
 use stoa_core::time::Time;
@@ -22,7 +23,17 @@ pub(crate) fn now() -> Time {
 /// A failure to choose or fetch, with everything that a resolver has to say.
 pub(crate) fn explain(error: stoa_loader::PlanningError) -> crate::report::Failure {
     use crate::report::{Failure, chain};
-    let stoa_loader::PlanningError::Resolve(resolve) = &error else { return Failure::new(chain(&error)) };
+    let resolve = match error {
+        stoa_loader::PlanningError::Registry(refused) => return refused.into(),
+        stoa_loader::PlanningError::TooStale { .. } => {
+            return Failure::new(chain(&error))
+                .code("index-too-stale")
+                .hint("connect to the registry once, or run what `plugins.lock` names: `--locked`");
+        }
+        stoa_loader::PlanningError::Resolve(resolve) => resolve,
+        other => return Failure::new(chain(&other)),
+    };
+    let resolve = &resolve;
     let hints: Vec<String> = resolve.hints().into_iter().chain(resolve.notes()).collect();
     let failure = Failure::new(chain(resolve)).code(resolve.code());
     if hints.is_empty() { failure } else { failure.hint(hints.join("\n      ")) }

@@ -1,6 +1,5 @@
 //! The command line as a host: pins a root, reads the signed index, runs plugins.
 
-use stoa_core::trust::Staleness;
 use stoa_loader::{Cache, Host, Refresh, Registry, RegistryError, Snapshot, TrustRoot};
 
 use crate::{
@@ -62,8 +61,9 @@ pub(crate) async fn sync<'r>(registry: &'r Registry, offline: bool, output: Outp
         },
         other => other?,
     };
-    if let Staleness::Stale { since } = snapshot.staleness().await {
-        output.note(format_args!("{WARN}stale{WARN:#}: the verified index expired at {since}"));
+    let freshness = snapshot.freshness().await;
+    if freshness.lasts(crate::cmd::now()) {
+        output.note(format_args!("{WARN}{}{WARN:#}: {freshness}", freshness.code()));
     }
     Ok(snapshot)
 }

@@ -45,6 +45,9 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Lock(args) => cmd::lock::run(&args, output).await,
         Command::Fetch(args) => cmd::fetch::run(&args, output).await,
         Command::Run(args) => cmd::run::run(&args, output).await,
+        Command::Trust(args) => match args.command {
+            args::TrustCommand::Plan(plan) => cmd::trust::plan(&plan, output),
+        },
         Command::Demo(args) => return cmd::demo::run(&args, output).await,
         Command::Completions { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();

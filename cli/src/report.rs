@@ -3,6 +3,8 @@
 use std::{error::Error, fmt};
 
 use anstyle::{AnsiColor, Style};
+use stoa_core::trust::Attack;
+use stoa_loader::RegistryError;
 
 /// Green: done. Red: refused. Yellow: look here. Dim: detail.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -34,6 +36,17 @@ impl Failure {
         self.code = Some(code.into());
         self
     }
+
+    /// What came from a registry was refused: says what that may mean, and that nothing of it was taken.
+    pub(crate) fn refused(self, attack: Attack) -> Self {
+        let next = match attack {
+            Attack::Freeze => "set the clock right, or tell the registry's operator",
+            Attack::Withholding => "try again or another mirror, and tell the registry's operator",
+            _ => "try another mirror, and tell the registry's operator",
+        };
+        let hint = format!("{}; nothing of it was taken, verified copies stay as they were; {next}", attack.sentence());
+        self.code(format!("refused-{attack}")).hint(hint)
+    }
 }
 
 impl fmt::Display for Failure {
@@ -42,9 +55,13 @@ impl fmt::Display for Failure {
     }
 }
 
-impl<E: Error> From<E> for Failure {
+impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::new(chain(&error))
+        let failure = Self::new(chain(&error));
+        match (&error as &dyn Error).downcast_ref().and_then(RegistryError::attack) {
+            Some(attack) => failure.refused(attack),
+            None => failure,
+        }
     }
 }
 

@@ -196,15 +196,16 @@ impl TrustFolder {
         match write {
             CacheWrite::Root { version, bytes } => self.write(&format!("{version}.root.json"), bytes),
             CacheWrite::Role { role, bytes } => self.write(&format!("{}.json", quote(role)), bytes),
-            CacheWrite::Remove { role } => {
-                let path = self.path.join(format!("{}.json", quote(role)));
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        Err(CacheError::io(&path, "removed")(error))
-                    }
-                    _ => Ok(()),
-                }
-            }
+            CacheWrite::Remove { role } => self.remove(&format!("{}.json", quote(role))),
+        }
+    }
+
+    /// Removes the file of this name, if there is one.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), CacheError> {
+        let path = self.path.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(CacheError::io(&path, "removed")(error)),
+            _ => Ok(()),
         }
     }
 }

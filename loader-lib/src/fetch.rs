@@ -9,6 +9,8 @@ use stoa_core::{
     lock::{Header, Lock},
     offer,
     resolve::{self, Documents, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source, reachable},
+    time::DAY,
+    trust::Staleness,
     wanted::Wanted,
 };
 
@@ -42,6 +44,17 @@ pub enum PlanningError {
         /// The setting.
         key: String,
     },
+    /// The index expired too long ago to choose new versions from it.
+    #[error(
+        "the verified index expired {} days ago, and new versions are chosen only up to {} days after that",
+        days(*.age), days(*.limit)
+    )]
+    TooStale {
+        /// How long ago it expired, in seconds.
+        age: i64,
+        /// The longest, in seconds.
+        limit: i64,
+    },
     /// A plugin from a folder: only hosts in development load those.
     #[error("`{0}` comes from a folder, which this host does not load from")]
     Path(PluginId),
@@ -65,7 +78,8 @@ impl Snapshot<'_> {
     /// the choice itself is pure.
     ///
     /// # Errors
-    /// [`PlanningError::Registry`] or [`PlanningError::Resolve`].
+    /// [`PlanningError::Registry`] or [`PlanningError::Resolve`]; [`PlanningError::TooStale`] where the choice is
+    /// another one than the lock's and the index expired too long ago.
     pub async fn resolve(
         &self,
         wanted: &Wanted,
@@ -74,7 +88,20 @@ impl Snapshot<'_> {
         options: &ResolveOptions,
     ) -> Result<Resolution, PlanningError> {
         let found = self.documents(|found| reachable(wanted, lock, &known(found))).await?;
-        Ok(resolve::resolve(wanted, lock, offer, &known(&found), options)?)
+        let resolution = resolve::resolve(wanted, lock, offer, &known(&found), options)?;
+        // What is locked was chosen when the index was fresh, and its bytes are named by digest: it runs for ever.
+        if lock.is_none() || !resolution.diff.is_empty() {
+            self.check_age().await?;
+        }
+        Ok(resolution)
+    }
+
+    async fn check_age(&self) -> Result<(), PlanningError> {
+        let Staleness::Stale { since } = self.staleness().await else { return Ok(()) };
+        match self.registry().too_stale(since) {
+            Some(age) => Err(PlanningError::TooStale { age, limit: self.registry().max_stale() }),
+            None => Ok(()),
+        }
     }
 
     /// The header of a lock that is made against this index.
@@ -88,6 +115,10 @@ impl Snapshot<'_> {
             offer: offer.digest(),
         }
     }
+}
+
+fn days(seconds: i64) -> i64 {
+    seconds / DAY
 }
 
 fn known(found: &BTreeMap<PluginId, Option<Document>>) -> Documents {

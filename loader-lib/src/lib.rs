@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod exports;
 mod fetch;
+pub mod freshness;
 mod graph;
 mod guest;
 mod host;
@@ -39,6 +40,7 @@ pub use self::{
     error::{Cause, LoaderError},
     event::{Event, Events},
     fetch::{Fetched, PlanningError},
+    freshness::Freshness,
     guest::CallError,
     host::{Host, HostBuilder, Offer},
     implementors::Implementor,

@@ -15,11 +15,12 @@ use stoa_core::{
     path::{PublicPath, RoleFile},
     release::BlobRef,
     time::Time,
-    trust::{Config, Outcome, Staleness, Step, TrustError, TrustFile, Updater},
+    trust::{Attack, Config, Outcome, Staleness, Step, TrustError, TrustFile, Updater},
 };
 
 use crate::{
     cache::{Cache, CacheError, Kind, TrustFolder},
+    freshness::{Freshness, MAX_STALE},
     transport::{self, Answer, NoConnection, Transport, TransportError},
 };
 
@@ -29,6 +30,8 @@ const PARALLEL: usize = 8;
 const FRESH_SECONDS: i64 = 60;
 /// The file with the entity tag of the kept pointer.
 const TAG: &str = "timestamp.tag";
+/// The file that says since when the registry shows older pointers than the kept one.
+const OLDER_SINCE: &str = "older-since";
 
 /// What is trusted without proof: the registry's first root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +136,21 @@ pub enum RegistryError {
     },
 }
 
+impl RegistryError {
+    /// What the refusal may be a sign of; `None` where nothing that came was refused.
+    pub fn attack(&self) -> Option<Attack> {
+        match self {
+            Self::Untrusted { source, .. } => source.attack(),
+            Self::Document { .. } => Some(Attack::Malformed),
+            Self::Mismatch { .. } => Some(Attack::Forgery),
+            Self::Missing { .. } => Some(Attack::Withholding),
+            Self::OtherRoot { .. } => Some(Attack::Forgery),
+            Self::Transport(TransportError::TooLong { .. }) => Some(Attack::EndlessData),
+            Self::Transport(_) | Self::Cache(_) | Self::NothingKept { .. } | Self::NoPlugin { .. } => None,
+        }
+    }
+}
+
 fn refuse(file: impl Into<String>) -> impl FnOnce(TrustError) -> RegistryError {
     move |source| RegistryError::Untrusted { file: file.into(), source: Box::new(source) }
 }
@@ -146,6 +164,7 @@ pub struct Registry {
     root: Vec<u8>,
     trust: TrustFolder,
     updater: Mutex<Option<Updater>>,
+    max_stale: i64,
     now: fn() -> Time,
 }
 
@@ -186,13 +205,29 @@ impl Registry {
         let address = address.trim_end_matches('/').to_owned();
         let root = first_root(&address, &*transport, &root, &cache).await?;
         let trust = cache.trust(Digest::of(&root));
-        Ok(Self { address, transport, cache, root, trust, updater: Mutex::new(None), now: system_time })
+        Ok(Self {
+            address,
+            transport,
+            cache,
+            root,
+            trust,
+            updater: Mutex::new(None),
+            max_stale: MAX_STALE,
+            now: system_time,
+        })
     }
 
     /// The registry with another clock, for tests of expiry.
     #[must_use]
     pub fn with_clock(self, now: fn() -> Time) -> Self {
         Self { now, ..self }
+    }
+
+    /// The registry with a shorter time, in seconds, for which new versions are chosen from an index that has
+    /// expired. More than [`MAX_STALE`] is [`MAX_STALE`].
+    #[must_use]
+    pub fn with_max_stale(self, seconds: u64) -> Self {
+        Self { max_stale: i64::try_from(seconds).unwrap_or(MAX_STALE).min(MAX_STALE), ..self }
     }
 
     /// The address.
@@ -273,6 +308,7 @@ impl Registry {
             match updater.next() {
                 Step::Done(outcome) => {
                     self.trust.write("checked-at", (self.now)().to_string().as_bytes())?;
+                    self.note_older(&outcome)?;
                     return Ok(outcome);
                 }
                 Step::Fetch { file, max_bytes, .. } => {
@@ -301,7 +337,33 @@ impl Registry {
     }
 
     fn checked_at(&self) -> Option<Time> {
-        String::from_utf8(self.trust.read("checked-at")?).ok()?.parse().ok()
+        self.noted("checked-at")
+    }
+
+    fn noted(&self, name: &str) -> Option<Time> {
+        String::from_utf8(self.trust.read(name)?).ok()?.parse().ok()
+    }
+
+    /// Remembers, over processes, since when older pointers are served: a moment is an edge that lags, an hour is
+    /// somebody who rolls the registry back.
+    fn note_older(&self, outcome: &Outcome) -> Result<(), RegistryError> {
+        match (outcome, self.noted(OLDER_SINCE)) {
+            (Outcome::OlderPointer { .. }, None) => {
+                Ok(self.trust.write(OLDER_SINCE, (self.now)().to_string().as_bytes())?)
+            }
+            (Outcome::Fresh { .. } | Outcome::Unchanged, Some(_)) => Ok(self.trust.remove(OLDER_SINCE)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// How old an index is that expired at `since`, where that is older than new versions are chosen from.
+    pub(crate) fn too_stale(&self, since: Time) -> Option<i64> {
+        let age = (self.now)().unix().saturating_sub(since.unix());
+        (age > self.max_stale).then_some(age)
+    }
+
+    pub(crate) fn max_stale(&self) -> i64 {
+        self.max_stale
     }
 
     async fn trust_file(&self, file: &TrustFile, max_bytes: u64) -> Result<Option<Vec<u8>>, RegistryError> {
@@ -444,6 +506,12 @@ impl<'r> Snapshot<'r> {
     pub async fn versions(&self) -> (u64, u64) {
         let updater = self.updater.lock().await;
         (updater.root().version(), updater.snapshot().map_or(0, |snapshot| snapshot.version()))
+    }
+
+    /// How new the index is, in the terms that a host acts on.
+    pub async fn freshness(&self) -> Freshness {
+        let older_since = self.registry.noted(OLDER_SINCE);
+        Freshness::of(self.outcome(), self.staleness().await, older_since, (self.registry.now)())
     }
 
     /// How old the index is at this moment.

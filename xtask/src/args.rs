@@ -10,6 +10,7 @@ usage: cargo xtask COMMAND
   test [FILTER...] every test, or those whose name contains a filter
   ci [PHASE...]    what a change must pass beside the tests, or the phases whose name contains a word
   fresh            write the files that are copies of others again
+  fuzz [SECONDS] [TARGET...]   every fuzz target, or those whose name contains a word, for so long each (60)
   bench build      what a clean build costs, by phase and by crate
 
 environment:
@@ -35,6 +36,12 @@ pub(crate) enum Command {
         only: Vec<String>,
     },
     Fresh,
+    Fuzz {
+        /// How long each target runs.
+        seconds: u64,
+        /// Parts of targets' names. None: all targets.
+        only: Vec<String>,
+    },
     BenchBuild,
 }
 
@@ -50,6 +57,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
         "demo" => return Ok(Command::Demo { passed_on: rest }),
         "test" => return test(rest),
         "ci" => return Ok(Command::Ci { only: rest }),
+        "fuzz" => return Ok(fuzz(rest)),
         "bench" => return bench(&rest),
         _ => {}
     }
@@ -71,6 +79,15 @@ fn test(filters: Vec<String>) -> Result<Command, String> {
         Some(flag) => Err(format!("`test` takes parts of test names, but got the flag `{flag}`")),
         None => Ok(Command::Test { filters }),
     }
+}
+
+/// A number is how long; everything else is a part of a name.
+fn fuzz(mut rest: Vec<String>) -> Command {
+    let seconds = rest.first().and_then(|first| first.parse().ok());
+    if seconds.is_some() {
+        rest.remove(0);
+    }
+    Command::Fuzz { seconds: seconds.unwrap_or(60), only: rest }
 }
 
 fn bench(rest: &[String]) -> Result<Command, String> {
@@ -106,6 +123,17 @@ mod tests {
             parsed("test a --nocapture"),
             Err("`test` takes parts of test names, but got the flag `--nocapture`".into())
         );
+    }
+
+    #[test]
+    fn fuzz_takes_a_time_and_names_or_one_of_them() {
+        let fuzz = |seconds, only: &[&str]| {
+            Ok(Command::Fuzz { seconds, only: only.iter().map(|part| (*part).to_owned()).collect() })
+        };
+        assert_eq!(parsed("fuzz"), fuzz(60, &[]));
+        assert_eq!(parsed("fuzz 5"), fuzz(5, &[]));
+        assert_eq!(parsed("fuzz 5 client"), fuzz(5, &["client"]));
+        assert_eq!(parsed("fuzz client index"), fuzz(60, &["client", "index"]));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod lock;
 pub(crate) mod members;
 pub(crate) mod sans_io;
 pub(crate) mod snapshots;
+pub(crate) mod threats;
 pub(crate) mod words;
 
 use std::fs;

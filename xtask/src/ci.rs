@@ -1,10 +1,12 @@
 //! `cargo xtask ci`: what a change must pass beside the tests. Every phase runs, whatever the others say.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use crate::checks::{self, Text, imports, lock, members, sans_io, snapshots, words};
+use crate::checks::{self, Text, imports, lock, members, sans_io, snapshots, threats, words};
 use crate::failure::{Failure, Outcome};
 use crate::fresh;
+use crate::fuzz;
 use crate::phases::Phases;
 use crate::place;
 use crate::tool::Tool;
@@ -14,20 +16,25 @@ use crate::toolchain::{self, TARGET};
 type Phase = (&'static str, fn(&[Text]) -> Outcome);
 
 /// All phases, those first that take no compiler.
-const PHASES: [Phase; 12] = [
+const PHASES: [Phase; 14] = [
     ("format", |_| format()),
     ("import rules", imports::check),
     ("lock file", |_| lock::check()),
     ("tidy: lints", members::check),
     ("tidy: words", words::check),
     ("tidy: core", sans_io::check),
+    ("tidy: threats", threats::check),
     ("generated files", |_| fresh::check()),
     ("snapshots", |_| snapshots::refuse_pending()),
     ("clippy", |_| clippy().run()),
     ("clippy: examples", |_| example_clippy().run()),
     ("docs", |_| docs().run()),
     ("core on wasm32", |_| core_on_wasm()),
+    ("fuzz", |_| fuzz::run(FUZZ, &[])),
 ];
+
+/// How long each fuzz target runs here: enough to find again what was found once, since the seeds are good inputs.
+const FUZZ: Duration = Duration::from_secs(8);
 
 /// Runs the phases whose names contain one of `only`, or all.
 pub(crate) fn run(only: &[String]) -> Outcome<ExitCode> {
@@ -53,7 +60,7 @@ fn choose(only: &[String]) -> Outcome<Vec<Phase>> {
 }
 
 fn format() -> Outcome {
-    for workspace in [place::root(), place::plugins()] {
+    for workspace in [place::root(), place::plugins(), place::root().join("fuzz")] {
         Tool::cargo().args(["fmt", "--all", "--check"]).dir(workspace).run()?;
     }
     Ok(())
@@ -95,7 +102,7 @@ mod tests {
             let only: Vec<_> = only.iter().map(|part| (*part).to_owned()).collect();
             choose(&only).expect("chosen").iter().map(|(name, _)| *name).collect()
         };
-        assert_eq!(names(&["tidy", "docs"]), ["tidy: lints", "tidy: words", "tidy: core", "docs"]);
+        assert_eq!(names(&["tidy", "docs"]), ["tidy: lints", "tidy: words", "tidy: core", "tidy: threats", "docs"]);
         assert_eq!(names(&[]).len(), PHASES.len());
         let failure = choose(&["typo".to_owned()]).expect_err("refused").to_string();
         assert!(

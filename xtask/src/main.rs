@@ -16,6 +16,7 @@ mod debian;
 mod demo;
 mod failure;
 mod fresh;
+mod fuzz;
 mod guests;
 mod phases;
 mod place;
@@ -24,6 +25,7 @@ mod tool;
 mod toolchain;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use args::{Command, USAGE};
 use failure::Outcome;
@@ -60,6 +62,7 @@ fn run(command: Command) -> Outcome<ExitCode> {
         Command::Test { filters } => suite::run(&filters),
         Command::Ci { only } => ci::run(&only),
         Command::Fresh => fresh::write().map(|()| ExitCode::SUCCESS),
+        Command::Fuzz { seconds, only } => fuzz::run(Duration::from_secs(seconds), &only).map(|()| ExitCode::SUCCESS),
         Command::BenchBuild => bench::build(),
     }
 }

@@ -23,6 +23,7 @@
 //! # Ok::<(), TrustError>(())
 //! ```
 
+mod attack;
 mod bins;
 mod client;
 mod config;
@@ -39,6 +40,7 @@ mod snapshot;
 mod targets;
 pub mod writer;
 
+pub use attack::Attack;
 pub use bins::{Bins, BitLength, BitLengthError, bin_name};
 pub use client::{CacheWrite, CachedTrust, Lookup, Outcome, Staleness, Step, Updater};
 pub use config::{Config, Limits, Profile};

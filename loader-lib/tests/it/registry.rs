@@ -19,11 +19,11 @@ use stoa_core::{
     offer::Offer,
     release::BlobRef,
     resolve::{Mode, ResolveOptions},
-    time::Time,
-    trust::{Outcome, Staleness},
+    time::{DAY, Time},
+    trust::{Attack, Outcome, Staleness},
     wanted::{Want, Wanted},
 };
-use stoa_loader::{Cache, Refresh, Registry, RegistryError, TrustRoot, transport::NoConnection};
+use stoa_loader::{Cache, Freshness, Refresh, Registry, RegistryError, TrustRoot, transport::NoConnection};
 
 const ADDRESS: &str = "https://plugins.example";
 const ALPHA: &str = "demo:alpha";
@@ -47,7 +47,8 @@ async fn read(registry: &Registry, name: &str) -> Result<Option<String>, Registr
     Ok(Some(version.to_string()))
 }
 
-/// Every file of the cache. When the registry was asked last is no verified copy, and changes by itself.
+/// Every file of the cache. When the registry was asked last, and since when it lags, are no verified copies and change
+/// by themselves.
 fn files(cache: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![cache.to_owned()];
@@ -56,7 +57,7 @@ fn files(cache: &Path) -> BTreeMap<String, Vec<u8>> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if !path.ends_with("checked-at") {
+            } else if !path.ends_with("checked-at") && !path.ends_with("older-since") {
                 let name = path.strip_prefix(cache).expect("a path below").display().to_string();
                 found.insert(name, std::fs::read(&path).expect("a file"));
             }
@@ -255,6 +256,69 @@ async fn an_older_pointer_changes_nothing_and_says_so() {
 }
 
 #[tokio::test]
+async fn an_older_pointer_is_told_from_the_first_time_it_was_seen_over_processes() {
+    let (mirror, cache) = (Mirror::with(&[(ALPHA, "1.0.0")]), folder());
+    let older = mirror.timestamp();
+    mirror.publish(ALPHA, "1.1.0");
+    read(&open(&mirror, cache.path()).await, ALPHA).await.expect("a plugin");
+    mirror.tamper("timestamp", Tamper::Replace(older));
+    let seen = |clock: fn() -> Time| {
+        let (mirror, path) = (mirror.clone(), cache.path().to_owned());
+        async move {
+            let registry = open(&mirror, &path).await.with_clock(clock);
+            let freshness = registry.sync(Refresh::Always).await.expect("what is held stays").freshness().await;
+            (freshness, freshness.lasts(clock()))
+        }
+    };
+    let first = Freshness::OlderPointer { served: 1, held: 2, since: now() };
+    assert_eq!(seen(now).await, (first, false));
+    assert_eq!(seen(|| now().plus(600)).await, (first, false), "an edge may lag");
+    assert_eq!(seen(|| now().plus(601)).await, (first, true));
+    mirror.honest();
+    assert_eq!(seen(|| now().plus(700)).await, (Freshness::Unchanged, false));
+    mirror.publish(ALPHA, "1.2.0");
+    assert_eq!(seen(|| now().plus(800)).await, (Freshness::Fresh, false));
+}
+
+#[tokio::test]
+async fn beyond_its_time_an_index_chooses_nothing_new_and_what_is_locked_still_runs() {
+    let (mirror, cache) = (Mirror::with(&[(ALPHA, "1.0.0")]), folder());
+    let wanted = Wanted::new(BTreeMap::new(), vec![Want::new(id(ALPHA), "^1".parse().expect("a requirement"))]);
+    let (wanted, offer) = (wanted.expect("a wish"), Offer::new());
+    let options = |mode| ResolveOptions::new("main".parse().expect("a name")).with_mode(mode);
+    let registry = open(&mirror, cache.path()).await;
+    let snapshot = registry.sync(Refresh::Always).await.expect("an index");
+    let resolution = snapshot.resolve(&wanted, None, &offer, &options(Mode::Keep)).await.expect("a resolution");
+    let lock = Lock::parse(&resolution.lock(snapshot.lock_header(&offer).await).print()).expect("a lock");
+
+    let after = |clock: fn() -> Time, tightened: Option<u64>, lock: Option<Lock>, mode| {
+        let (mirror, path, wanted, offer) = (mirror.clone(), cache.path().to_owned(), wanted.clone(), offer.clone());
+        async move {
+            let registry = open(&mirror, &path).await.with_clock(clock);
+            let registry = match tightened {
+                Some(seconds) => registry.with_max_stale(seconds),
+                None => registry,
+            };
+            let kept = registry.cached().await.expect("the kept index");
+            let found = kept.resolve(&wanted, lock.as_ref(), &offer, &options(mode)).await;
+            found.map(|found| found.plugins.len()).map_err(|error| error.to_string())
+        }
+    };
+    // The pointer expires 7 days after the beginning; the clock of these tests stands an hour after it.
+    let month: fn() -> Time = || Time::from_unix(BEGINNING + TIMESTAMP_LIFETIME + 30 * DAY);
+    let later: fn() -> Time = || Time::from_unix(BEGINNING + TIMESTAMP_LIFETIME + 30 * DAY + 1);
+    let refused = "the verified index expired 30 days ago, and new versions are chosen only up to 30 days after that";
+    assert_eq!(after(month, None, None, Mode::Keep).await, Ok(1));
+    assert_eq!(after(later, None, None, Mode::Keep).await, Err(refused.to_owned()));
+    assert_eq!(after(later, None, Some(lock.clone()), Mode::Locked).await, Ok(1));
+    assert_eq!(after(later, None, Some(lock.clone()), Mode::Keep).await, Ok(1), "the lock holds as it is");
+    // A host may ask for less, and not for more.
+    let tight = "the verified index expired 30 days ago, and new versions are chosen only up to 1 days after that";
+    assert_eq!(after(month, Some(86_400), None, Mode::Keep).await, Err(tight.to_owned()));
+    assert_eq!(after(later, Some(u64::MAX), None, Mode::Keep).await, Err(refused.to_owned()));
+}
+
+#[tokio::test]
 async fn another_root_than_the_pinned_one_is_refused() {
     let (mirror, other) = (Mirror::with(&[(ALPHA, "1.0.0")]), Mirror::of_another(&[(ALPHA, "1.0.0")]));
     let cache = folder();
@@ -425,6 +489,7 @@ async fn a_file_that_the_index_names_and_the_registry_lacks_is_named() {
     let registry = open(&mirror, cache.path()).await;
     mirror.tamper("artifact", Tamper::Gone);
     let error = read(&registry, ALPHA).await.expect_err("no component");
+    assert_eq!(error.attack(), Some(Attack::Withholding));
     let file = format!("artifacts/sha256/{}", BlobRef::of(&mirror::component(ALPHA, "1.0.0")).digest);
     assert_eq!(error.to_string(), format!("`{file}` is named by the signed index and is not there"));
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use stoa_core::{time::DAY, trust::TrustError};
+use stoa_core::{
+    time::DAY,
+    trust::{Attack, TrustError},
+};
 
 use crate::{
     client::Client,
@@ -60,7 +63,11 @@ fn every_refusal_says_who_what_and_why() {
         let (_, repo) = flaw.stage();
         (flaw.name, flaw.error(&repo))
     });
-    let said: Vec<_> = flaws.chain(misuse::all()).map(|(name, error)| format!("{name}\n    {error}")).collect();
+    let row = |(name, error): (&str, TrustError)| {
+        let sign = error.attack().map_or("no attack".to_owned(), |attack| attack.to_string());
+        format!("{name}: {sign}\n    {error}")
+    };
+    let said: Vec<_> = flaws.chain(misuse::all()).map(row).collect();
     insta::assert_snapshot!(said.join("\n"));
 }
 
@@ -80,6 +87,36 @@ fn every_error_there_is_has_a_row() {
     let hit: BTreeSet<_> = hit.iter().map(String::as_str).collect();
     assert_eq!(hit, declared);
     assert!(declared.len() > 30, "the source is read as expected");
+}
+
+#[test]
+fn every_attack_of_the_list_is_tried_and_has_a_word_and_a_sentence() {
+    let tried: BTreeSet<_> = all().into_iter().filter_map(|flaw| flaw.error(&flaw.stage().1).attack()).collect();
+    assert_eq!(tried, Attack::ALL.into_iter().collect());
+    let words: BTreeSet<_> = Attack::ALL.into_iter().map(Attack::code).collect();
+    let sentences: BTreeSet<_> = Attack::ALL.into_iter().map(Attack::sentence).collect();
+    assert_eq!((words.len(), sentences.len()), (Attack::ALL.len(), Attack::ALL.len()), "each has its own");
+}
+
+#[test]
+fn a_clock_far_ahead_refuses_a_first_look_and_loses_nothing_that_is_held() {
+    let repo = Repo::with_markdown();
+    let far = now().plus(20 * 365 * DAY);
+    let mut fresh = Client::new(&repo);
+    fresh.now = far;
+    let expires = now().plus(365 * DAY);
+    let expired = TrustError::Expired { role: "root".into(), version: 1, expires, now: far };
+    assert_eq!(fresh.refresh_and_find(&repo, MARKDOWN), Err(expired.clone()));
+
+    let mut client = Client::up_to_date(&repo);
+    let held = client.cache.clone();
+    client.now = far;
+    assert_eq!(client.refresh_and_find(&repo, MARKDOWN), Err(expired));
+    assert_eq!(client.cache, held);
+    // The clock is set right: everything is as it was, and costs what it costs when nothing changed.
+    (client.now, client.log) = (now(), Vec::new());
+    assert!(client.refresh_and_find(&repo, MARKDOWN).expect("a good repository").is_some());
+    assert_eq!(client.log, ["2.root.json?", "timestamp.json"]);
 }
 
 #[test]

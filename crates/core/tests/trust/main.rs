@@ -11,6 +11,7 @@ mod properties;
 mod recovery;
 mod refreshes;
 mod repo;
+mod stolen;
 mod tree;
 mod vectors;
 mod writer;

@@ -17,7 +17,7 @@ use crate::{
 
 /// The raw bytes that an earlier run was handed by [`Updater::take_writes`]; any of them may be absent or
 /// damaged.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CachedTrust {
     /// Roots by version, from the one after the pinned root on.
     pub roots: BTreeMap<u64, Vec<u8>>,
