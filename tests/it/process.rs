@@ -42,6 +42,14 @@ pub(crate) fn skip(reason: &str) {
     let _unseen = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
+/// A folder in memory, where there is one. What a process that dies has written stays in the system's memory in any
+/// case; hundreds of crashes need not wait for a disk as well.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.expect("a folder")
+}
+
 /// What a run of the program gave.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -78,7 +86,11 @@ pub(crate) struct Stage {
 impl Stage {
     /// Runs `stoa init`. `None` where there is no program to test.
     pub(crate) fn new() -> Option<Self> {
-        let dir = tempfile::tempdir().expect("a folder");
+        Self::at(tempfile::tempdir().expect("a folder"))
+    }
+
+    /// As [`Stage::new`], in this folder.
+    pub(crate) fn at(dir: tempfile::TempDir) -> Option<Self> {
         let mut stage = Self { program: stoa()?, dir, admin_key: String::new(), fingerprint: String::new() };
         let registry = stage.registry();
         let made = stage.run(["init", "--json", "--dir", &registry]).json();
@@ -173,7 +185,7 @@ impl Stage {
     }
 }
 
-fn component(name: &str, sum: u32, padding: usize) -> Vec<u8> {
+pub(crate) fn component(name: &str, sum: u32, padding: usize) -> Vec<u8> {
     let text = format!(
         r#"(component
             (core module $m
