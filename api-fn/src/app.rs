@@ -6,6 +6,8 @@ use stoa_core::{release::MAX_ARTIFACT_BYTES, time::Time};
 use stoa_store::{blobs::Blobs, ledger::Ledger};
 use tokio::sync::Semaphore;
 
+use crate::pulse::Pulse;
+
 /// Wakes whoever waits for events. It carries nothing and promises nothing: an indexer that missed a ring finds
 /// the events at the next one.
 pub trait Bell: Send + Sync {
@@ -66,6 +68,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Bounds and addresses.
     pub config: Arc<ApiConfig>,
+    /// How the registry is doing: told by whoever follows the log, shown by `/api/v1/health`.
+    pub pulse: Pulse,
     pub(crate) memory: Arc<Semaphore>,
 }
 
@@ -91,7 +95,7 @@ impl App {
         let budget = config.memory_budget.max(config.max_artifact_bytes);
         let pages = usize::try_from(budget.div_ceil(PAGE)).unwrap_or(Semaphore::MAX_PERMITS);
         let memory = Arc::new(Semaphore::new(pages.min(Semaphore::MAX_PERMITS)));
-        Self { ledger, blobs, bell, clock, config: Arc::new(config), memory }
+        Self { ledger, blobs, bell, clock, config: Arc::new(config), pulse: Pulse::default(), memory }
     }
 
     /// Waits until `bytes` more may be held in memory; they may until the answer is dropped.

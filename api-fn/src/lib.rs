@@ -6,6 +6,7 @@ mod body;
 mod items;
 pub mod problem;
 pub mod publish;
+pub mod pulse;
 pub mod routes;
 pub mod scope;
 pub mod skeleton;

@@ -8,10 +8,11 @@ mod audit;
 pub(crate) mod machine;
 mod power;
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::{collections::BTreeMap, io::Write as _, time::Duration};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use stoa_api::ApiConfig;
 use stoa_indexer::IndexerError;
 use stoa_store::{
     blobs::{Area, BlobError},
@@ -246,4 +247,29 @@ async fn a_yank_survives_on_disk() {
 #[tokio::test]
 async fn an_index_run_with_its_pages_survives_on_disk() {
     swept_for_real(Operation::Index, 18).await;
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_times_a_publish_out_and_neither_reads_nor_the_next_try_wait_for_it() {
+    let disk = Operation::PublishInline.stage(Kind::Memory).await;
+    let complete = rehearsed(Operation::PublishInline, &disk.copied()).await;
+    let config = ApiConfig { request_timeout: Duration::from_millis(100), ..ApiConfig::default() };
+    for (at, write) in complete.writes.iter().enumerate() {
+        let (disk, power) = (disk.copied(), Power::default());
+        let process = Process::configured(&disk, &power, config.clone()).await;
+        power.cut_at(at, Cut::Overtaken);
+        let told = process.publish_inline(&set()).await;
+        assert_eq!(told, Err(Refusal("timeout".to_owned())), "{write}");
+        audit(&process).await;
+        // The timeout of a test is short for a machine under load: what counts is that some try is not held up.
+        let mut again = process.publish_inline(&set()).await;
+        for _ in 0..20 {
+            if again == Err(Refusal("timeout".to_owned())) {
+                again = process.publish_inline(&set()).await;
+            }
+        }
+        assert_eq!(again.as_ref(), Ok(&complete.answer), "{write}");
+        assert_eq!(process.follow().await.expect("an index"), 4);
+        audit(&process).await;
+    }
 }

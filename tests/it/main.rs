@@ -2,6 +2,7 @@
 
 mod budgets;
 mod crash;
+mod disk;
 mod errors;
 mod journey;
 mod kill;

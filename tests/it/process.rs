@@ -112,16 +112,28 @@ impl Stage {
         self.path("registry/root.json")
     }
 
-    /// The program with none of this machine's settings.
-    pub(crate) fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
-        let mut command = Command::new(&self.program);
+    /// The program with none of this machine's settings. Where there is something to `prepare`, it has a view of the
+    /// file system of its own, and these lines of `sh` mount something before it takes the shell's place.
+    pub(crate) fn prepared<'a>(&self, prepare: &str, args: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = if prepare.is_empty() {
+            Command::new(&self.program)
+        } else {
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "--propagation", "private", "sh", "-ec", prepare, "sh"]).arg(&self.program);
+            command
+        };
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
         command.env_clear().env("HOME", self.dir.path()).env("NO_COLOR", "1");
         command
     }
 
     pub(crate) fn run<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Ran {
-        let output = self.command(args).output().expect("the program runs");
+        self.run_prepared("", args)
+    }
+
+    /// As [`Stage::run`], prepared as [`Stage::prepared`] says.
+    pub(crate) fn run_prepared<'a>(&self, prepare: &str, args: impl IntoIterator<Item = &'a str>) -> Ran {
+        let output = self.prepared(prepare, args).output().expect("the program runs");
         let text = |bytes| String::from_utf8(bytes).expect("text");
         Ran { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
     }
@@ -141,11 +153,17 @@ impl Stage {
     }
 
     pub(crate) fn serve(&self) -> Server {
+        self.serve_prepared("")
+    }
+
+    /// As [`Stage::serve`], prepared as [`Stage::prepared`] says.
+    pub(crate) fn serve_prepared(&self, prepare: &str) -> Server {
         let ready = self.dir.path().join("address");
         let _left_by_an_earlier_one = fs::remove_file(&ready);
         let log = self.dir.path().join("server.log");
         let args = ["serve", "--listen", "127.0.0.1:0", "--ready-file", "address", "--dir", "registry"];
-        let child = self.command(args).stdout(Stdio::null()).stderr(fs::File::create(&log).expect("a log")).spawn();
+        let child =
+            self.prepared(prepare, args).stdout(Stdio::null()).stderr(fs::File::create(&log).expect("a log")).spawn();
         let mut server = Server { child: child.expect("the program runs"), url: String::new() };
         let until = Instant::now() + PATIENCE;
         while server.url.is_empty() {

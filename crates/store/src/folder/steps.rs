@@ -3,6 +3,7 @@
 use rustix::io::Errno;
 
 /// A call to the system that changes something, or makes a change durable.
+#[cfg_attr(not(feature = "testing"), expect(unreachable_pub, reason = "public for tests alone"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Makes an empty file beside the tree.
@@ -29,6 +30,7 @@ pub enum Step {
 
 /// The steps of one open folder. With the feature `testing` a test can list them and break them; without it nothing
 /// of this is left.
+#[cfg_attr(not(feature = "testing"), expect(unreachable_pub, reason = "public for tests alone"))]
 #[derive(Debug, Clone, Default)]
 pub struct Steps {
     #[cfg(feature = "testing")]
