@@ -6,7 +6,7 @@ use stoa_core::{release::MAX_ARTIFACT_BYTES, time::Time};
 use stoa_store::{blobs::Blobs, ledger::Ledger};
 use tokio::sync::Semaphore;
 
-use crate::spool::Transfers;
+use crate::{pulse::Pulse, spool::Transfers};
 
 /// Wakes whoever waits for events. It carries nothing and promises nothing: an indexer that missed a ring finds
 /// the events at the next one.
@@ -72,6 +72,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Bounds and addresses.
     pub config: Arc<ApiConfig>,
+    /// How the registry is doing: told by whoever follows the log, shown by `/api/v1/health`.
+    pub pulse: Pulse,
     pub(crate) memory: Arc<Semaphore>,
     pub(crate) transfers: Transfers,
 }
@@ -98,7 +100,9 @@ impl App {
         let budget = config.memory_budget.max(config.max_artifact_bytes);
         let pages = usize::try_from(budget.div_ceil(PAGE)).unwrap_or(Semaphore::MAX_PERMITS);
         let memory = Arc::new(Semaphore::new(pages.min(Semaphore::MAX_PERMITS)));
-        Self { ledger, blobs, bell, clock, config: Arc::new(config), memory, transfers: Transfers::default() }
+        let config = Arc::new(config);
+        let (pulse, transfers) = (Pulse::default(), Transfers::default());
+        Self { ledger, blobs, bell, clock, config, pulse, memory, transfers }
     }
 
     /// Waits until `bytes` more may be held in memory; they may until the answer is dropped.

@@ -7,6 +7,7 @@ mod change;
 mod items;
 pub mod problem;
 pub mod publish;
+pub mod pulse;
 pub mod replay;
 pub mod routes;
 pub mod scope;

@@ -22,6 +22,7 @@ use http::{HeaderValue, Method, header};
 use crate::{
     App,
     problem::{Code, Problem},
+    pulse::Part,
 };
 
 /// A route: its method, its path below `/api`, and what it needs.
@@ -101,13 +102,27 @@ async fn not_allowed(request: Request) -> Problem {
 /// Bounds a request in time, and marks every answer: nothing of the API is to be cached or sniffed.
 async fn bound(State(app): State<App>, request: Request, next: Next) -> Response {
     // An upload is as slow as the line of its sender; it bounds itself.
-    let upload = request.method() == Method::PUT;
+    let (upload, changes) = (request.method() == Method::PUT, request.method() != Method::GET);
     let mut response =
         if upload { next.run(request).await } else { within(app.config.request_timeout, next.run(request)).await };
+    listen(&app, &response, changes);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Takes from an answer what it says of the storage.
+fn listen(app: &App, response: &Response, changes: bool) {
+    match response.extensions().get() {
+        Some(code @ (Code::StorageFull | Code::Unavailable)) => {
+            app.pulse.refused(*code, app.clock.now());
+            // Whoever is woken finds out when it is over.
+            app.bell.ring();
+        }
+        None if changes && response.status().is_success() => app.pulse.works(Part::Storage),
+        _ => {}
+    }
 }
 
 async fn within(time: Duration, answer: impl Future<Output = Response>) -> Response {

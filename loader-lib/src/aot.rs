@@ -38,18 +38,22 @@ const AT_ONCE: usize = 2;
 pub(crate) struct Compiler {
     engine: Engine,
     cache: Option<Arc<Cache>>,
+    /// Why there is no cache where one was asked for.
+    without: Option<String>,
     bell: Bell,
     permits: Arc<Semaphore>,
 }
 
 impl Compiler {
     pub(crate) fn new(engine: &Engine, folder: Option<PathBuf>, bell: Bell) -> Result<Self, LoaderError> {
-        let open = |folder: PathBuf| {
-            let path = folder.display().to_string();
-            Cache::open(folder).map(Arc::new).map_err(|source| LoaderError::AotFolder { path, source })
+        let (cache, without) = match folder.map(|folder| (folder.display().to_string(), Cache::open(folder))) {
+            None => (None, None),
+            Some((_, Ok(cache))) => (Some(Arc::new(cache)), None),
+            // Compiling each time is slow, and no reason not to run.
+            Some((_, Err(source))) if cache::unwritable(&source) => (None, Some(source.to_string())),
+            Some((path, Err(source))) => return Err(LoaderError::AotFolder { path, source }),
         };
-        let cache = folder.map(open).transpose()?;
-        Ok(Self { engine: engine.clone(), cache, bell, permits: Arc::new(Semaphore::new(AT_ONCE)) })
+        Ok(Self { engine: engine.clone(), cache, without, bell, permits: Arc::new(Semaphore::new(AT_ONCE)) })
     }
 
     /// The component of `plugin`: from the cache, else compiled, and then kept.
@@ -65,6 +69,7 @@ impl Compiler {
         let job = Job {
             engine: self.engine.clone(),
             cache: self.cache.clone(),
+            without: self.without.clone(),
             bell: self.bell.clone(),
             plugin: plugin.clone(),
         };
@@ -103,6 +108,7 @@ impl Compiler {
 struct Job {
     engine: Engine,
     cache: Option<Arc<Cache>>,
+    without: Option<String>,
     bell: Bell,
     plugin: PlannedPlugin,
 }
@@ -118,6 +124,9 @@ impl Job {
         let Some(cache) = &self.cache else {
             let component = Component::from_binary(&self.engine, bytes).map_err(refused)?;
             self.compiled(began);
+            if let Some(reason) = self.without.clone() {
+                self.bell.ring(Event::CodeNotKept { artifact, reason });
+            }
             return Ok(component);
         };
         let code = self.engine.precompile_component(bytes).map_err(refused)?;
@@ -144,11 +153,17 @@ impl Job {
 async fn read(plugin: &PlannedPlugin) -> Result<Vec<u8>, LoaderError> {
     let path = plugin.path.display().to_string();
     let unreadable = |source| LoaderError::Artifact { plugin: plugin.id.clone(), path: path.clone(), source };
-    let size = tokio::fs::metadata(&plugin.path).await.map_err(unreadable)?.len();
+    let size = match &plugin.held {
+        Some(held) => held.len() as u64,
+        None => tokio::fs::metadata(&plugin.path).await.map_err(unreadable)?.len(),
+    };
     if size > MAX_ARTIFACT {
         return Err(LoaderError::ArtifactTooLarge { plugin: plugin.id.clone(), size, limit: MAX_ARTIFACT });
     }
-    let bytes = tokio::fs::read(&plugin.path).await.map_err(unreadable)?;
+    let bytes = match &plugin.held {
+        Some(held) => held.to_vec(),
+        None => tokio::fs::read(&plugin.path).await.map_err(unreadable)?,
+    };
     let found = Digest::of(&bytes);
     if found != plugin.artifact {
         let (plugin, expected) = (plugin.id.clone(), plugin.artifact);

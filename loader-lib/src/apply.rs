@@ -262,7 +262,13 @@ fn unchanged<'g, S: Send + 'static>(old: &'g Graph<S>, planned: &PlannedPlugin) 
     let same = |slot: &&Arc<Slot<S>>| {
         let running = slot.planned();
         // Neither where the bytes lie nor the place in the host's list changes what runs.
-        *planned == PlannedPlugin { path: planned.path.clone(), rank: planned.rank, ..running.clone() }
+        *planned
+            == PlannedPlugin {
+                path: planned.path.clone(),
+                held: planned.held.clone(),
+                rank: planned.rank,
+                ..running.clone()
+            }
     };
     old.slot(&planned.key()).filter(|slot| !slot.is_retired()).filter(same)
 }

@@ -17,7 +17,7 @@ use stoa_core::{
 use crate::{
     limits::Wishes,
     plan::{ConfigValue, Edge, Plan, PlanError, PlannedPlugin, RuntimeOptions},
-    registry::{Registry, RegistryError, Snapshot},
+    registry::{Obtained, Registry, RegistryError, Snapshot},
 };
 
 /// How many components are fetched at a time.
@@ -140,9 +140,9 @@ impl Registry {
     ) -> Result<Plan, PlanningError> {
         let progress = &progress;
         let plugins = stream::iter(resolution.plugins.iter().enumerate()).map(|(place, resolved)| async move {
-            let path = self.fetch(resolved.listing.artifact).await?;
+            let component = self.obtain(resolved.listing.artifact).await?;
             progress(Fetched::Component { id: resolved.id.clone(), size: resolved.listing.artifact.size });
-            planned(resolved, wanted, path, place)
+            planned(resolved, wanted, component, place)
         });
         let plugins: Vec<PlannedPlugin> = plugins.buffered(PARALLEL).try_collect().await?;
         Ok(Plan::new(plugins)?)
@@ -152,7 +152,7 @@ impl Registry {
 fn planned(
     resolved: &Resolved,
     wanted: &Wanted,
-    path: std::path::PathBuf,
+    component: Obtained,
     place: usize,
 ) -> Result<PlannedPlugin, PlanningError> {
     let Source::Registry(registry) = &resolved.source else {
@@ -166,7 +166,8 @@ fn planned(
         id: resolved.id.clone(),
         version: resolved.version.clone(),
         artifact: resolved.listing.artifact.digest,
-        path,
+        path: component.path,
+        held: component.held,
         dependencies: resolved.edges.iter().map(edge).collect(),
         limits: wishes(&resolved.listing.limits),
         runtime: RuntimeOptions { reload: resolved.listing.runtime.reload },

@@ -60,6 +60,8 @@ pub struct PlannedPlugin {
     pub artifact: Digest,
     /// A file with the component's bytes. It is read only when no compiled form is cached, and hashed again then.
     pub path: PathBuf,
+    /// Those bytes, where they could not be kept in a file: the file is not read then.
+    pub held: Option<bytes::Bytes>,
     /// Which imports other plugins provide.
     pub dependencies: Vec<Edge>,
     /// What its manifest wishes for.

@@ -3,10 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
     digest::Digest,
@@ -165,7 +169,16 @@ pub struct Registry {
     trust: TrustFolder,
     updater: Mutex<Option<Updater>>,
     max_stale: i64,
+    /// Whether it was told that the cache can not be written.
+    unkept: AtomicBool,
     now: fn() -> Time,
+}
+
+/// Verified bytes: where they lie, and themselves where they could not be kept there.
+#[derive(Debug)]
+pub(crate) struct Obtained {
+    pub(crate) path: PathBuf,
+    pub(crate) held: Option<Bytes>,
 }
 
 fn system_time() -> Time {
@@ -213,6 +226,7 @@ impl Registry {
             trust,
             updater: Mutex::new(None),
             max_stale: MAX_STALE,
+            unkept: AtomicBool::new(false),
             now: system_time,
         })
     }
@@ -304,11 +318,14 @@ impl Registry {
 
     async fn refresh(&self, updater: &mut Updater) -> Result<Outcome, RegistryError> {
         updater.begin((self.now)());
+        let mut keeps = true;
         loop {
             match updater.next() {
                 Step::Done(outcome) => {
-                    self.trust.write("checked-at", (self.now)().to_string().as_bytes())?;
-                    self.note_older(&outcome)?;
+                    if keeps {
+                        self.kept_at(|trust| trust.write("checked-at", (self.now)().to_string().as_bytes()));
+                        self.note_older(&outcome);
+                    }
                     return Ok(outcome);
                 }
                 Step::Fetch { file, max_bytes, .. } => {
@@ -318,22 +335,40 @@ impl Registry {
                     };
                     let received = updater.receive(bytes.as_deref());
                     // Also after a refusal: a newer root or timestamp may have been accepted before it.
-                    self.keep(updater)?;
+                    keeps = self.keep(updater, keeps);
                     received.map_err(refuse(format!("trust/{file}")))?;
-                    if let Some(tag) = tag {
-                        self.trust.write(TAG, tag.as_bytes())?;
+                    if let Some(tag) = tag.filter(|_| keeps) {
+                        keeps = self.kept_at(|trust| trust.write(TAG, tag.as_bytes()));
                     }
                 }
             }
         }
     }
 
-    /// Writes down what the updater has accepted, in its order.
-    fn keep(&self, updater: &mut Updater) -> Result<(), RegistryError> {
-        for write in updater.take_writes() {
-            self.trust.apply(&write)?;
+    /// Writes down what the updater has accepted, in its order, while `keeps`. Gives whether it still does: what can
+    /// not be written ends the writing, as a crash would, so that the folder never has a pointer without what it
+    /// points at. The updater holds it all, and reading goes on.
+    fn keep(&self, updater: &mut Updater, keeps: bool) -> bool {
+        let writes = updater.take_writes();
+        keeps && writes.iter().all(|write| self.kept_at(|trust| trust.apply(write)))
+    }
+
+    fn kept_at(&self, write: impl FnOnce(&TrustFolder) -> Result<(), CacheError>) -> bool {
+        self.told(write(&self.trust)).is_some()
+    }
+
+    /// A cache that can not be written costs time, and fails nothing. That is told once.
+    fn told<T>(&self, kept: Result<T, CacheError>) -> Option<T> {
+        match kept {
+            Ok(kept) => Some(kept),
+            Err(error) => {
+                if !self.unkept.swap(true, Ordering::Relaxed) {
+                    let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    tracing::warn!(%error, why, "the cache keeps nothing; what is verified is used from memory");
+                }
+                None
+            }
         }
-        Ok(())
     }
 
     fn checked_at(&self) -> Option<Time> {
@@ -346,13 +381,15 @@ impl Registry {
 
     /// Remembers, over processes, since when older pointers are served: a moment is an edge that lags, an hour is
     /// somebody who rolls the registry back.
-    fn note_older(&self, outcome: &Outcome) -> Result<(), RegistryError> {
+    fn note_older(&self, outcome: &Outcome) {
         match (outcome, self.noted(OLDER_SINCE)) {
             (Outcome::OlderPointer { .. }, None) => {
-                Ok(self.trust.write(OLDER_SINCE, (self.now)().to_string().as_bytes())?)
+                self.kept_at(|trust| trust.write(OLDER_SINCE, (self.now)().to_string().as_bytes()));
             }
-            (Outcome::Fresh { .. } | Outcome::Unchanged, Some(_)) => Ok(self.trust.remove(OLDER_SINCE)?),
-            _ => Ok(()),
+            (Outcome::Fresh { .. } | Outcome::Unchanged, Some(_)) => {
+                self.kept_at(|trust| trust.remove(OLDER_SINCE));
+            }
+            _ => {}
         }
     }
 
@@ -402,7 +439,8 @@ impl Registry {
     /// The bytes that `blob` names, from the cache or the registry. Returns where they lie, verified.
     ///
     /// # Errors
-    /// [`RegistryError::Mismatch`] where the registry gives other bytes.
+    /// [`RegistryError::Mismatch`] where the registry gives other bytes; [`RegistryError::Cache`] where they can not
+    /// be kept: [`Registry::read`] gives them all the same.
     pub async fn fetch(&self, blob: BlobRef) -> Result<PathBuf, RegistryError> {
         if self.cache.content(Kind::Artifact, blob.digest).is_some() {
             return Ok(self.cache.artifact_path(blob.digest));
@@ -411,16 +449,27 @@ impl Registry {
         Ok(self.cache.keep(Kind::Artifact, blob.digest, &bytes)?)
     }
 
-    /// The bytes that `blob` names.
+    /// As [`Registry::fetch`], and where the bytes can not be kept, themselves.
+    pub(crate) async fn obtain(&self, blob: BlobRef) -> Result<Obtained, RegistryError> {
+        let path = self.cache.artifact_path(blob.digest);
+        if self.cache.content(Kind::Artifact, blob.digest).is_some() {
+            return Ok(Obtained { path, held: None });
+        }
+        let bytes = self.checked(&PublicPath::Artifact(blob.digest), blob).await?;
+        let kept = self.told(self.cache.keep(Kind::Artifact, blob.digest, &bytes));
+        Ok(Obtained { path, held: kept.is_none().then(|| bytes.into()) })
+    }
+
+    /// The bytes that `blob` names, kept where that is possible.
     ///
     /// # Errors
-    /// As [`Registry::fetch`].
+    /// [`RegistryError::Mismatch`] where the registry gives other bytes.
     pub async fn read(&self, blob: BlobRef) -> Result<Vec<u8>, RegistryError> {
         if let Some(bytes) = self.cache.content(Kind::Artifact, blob.digest) {
             return Ok(bytes);
         }
         let bytes = self.checked(&PublicPath::Artifact(blob.digest), blob).await?;
-        self.cache.keep(Kind::Artifact, blob.digest, &bytes)?;
+        self.told(self.cache.keep(Kind::Artifact, blob.digest, &bytes));
         Ok(bytes)
     }
 
@@ -470,8 +519,10 @@ async fn first_root(
     if let Some(pinned) = pinned.filter(|pinned| *pinned != found) {
         return Err(RegistryError::OtherRoot { address: address.to_owned(), found, pinned });
     }
-    cache.keep(Kind::Artifact, found, &bytes)?;
+    let kept = cache.keep(Kind::Artifact, found, &bytes);
     if *root == TrustRoot::OnFirstUse {
+        // A root that is trusted unseen has to be remembered: otherwise every use is the first.
+        kept?;
         cache.remember_first_use(address, found)?;
     }
     Ok(bytes)
@@ -531,7 +582,7 @@ impl<'r> Snapshot<'r> {
             Some(bytes) => bytes,
             None => {
                 let bytes = registry.checked(&path, blob).await?;
-                registry.cache.keep(Kind::Document, blob.digest, &bytes)?;
+                registry.told(registry.cache.keep(Kind::Document, blob.digest, &bytes));
                 bytes
             }
         };
@@ -558,7 +609,7 @@ impl<'r> Snapshot<'r> {
                     }
                     let bytes = self.registry.trust_file(&file, max_bytes).await?;
                     let received = lookup.receive(&mut updater, bytes.as_deref());
-                    self.registry.keep(&mut updater)?;
+                    self.registry.keep(&mut updater, true);
                     received.map_err(refuse(format!("trust/{file}")))?;
                 }
             }

@@ -54,6 +54,7 @@ impl PlanBuilder {
             version: version.parse()?,
             artifact,
             path,
+            held: None,
             dependencies: Vec::new(),
             limits: Wishes::default(),
             runtime: RuntimeOptions::default(),

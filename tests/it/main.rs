@@ -2,9 +2,12 @@
 
 mod backup;
 mod budgets;
+mod crash;
+mod disk;
 mod errors;
 mod flaws;
 mod journey;
+mod kill;
 mod process;
 mod publish;
 mod races;

@@ -42,6 +42,14 @@ pub(crate) fn skip(reason: &str) {
     let _unseen = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
+/// A folder in memory, where there is one. What a process that dies has written stays in the system's memory in any
+/// case; hundreds of crashes need not wait for a disk as well.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.expect("a folder")
+}
+
 /// What a run of the program gave.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -78,7 +86,11 @@ pub(crate) struct Stage {
 impl Stage {
     /// Runs `stoa init`. `None` where there is no program to test.
     pub(crate) fn new() -> Option<Self> {
-        let dir = tempfile::tempdir().expect("a folder");
+        Self::at(tempfile::tempdir().expect("a folder"))
+    }
+
+    /// As [`Stage::new`], in this folder.
+    pub(crate) fn at(dir: tempfile::TempDir) -> Option<Self> {
         let mut stage = Self { program: stoa()?, dir, admin_key: String::new(), fingerprint: String::new() };
         let registry = stage.registry();
         let made = stage.run(["init", "--json", "--dir", &registry]).json();
@@ -100,16 +112,28 @@ impl Stage {
         self.path("registry/root.json")
     }
 
-    /// The program with none of this machine's settings.
-    pub(crate) fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
-        let mut command = Command::new(&self.program);
+    /// The program with none of this machine's settings. Where there is something to `prepare`, it has a view of the
+    /// file system of its own, and these lines of `sh` mount something before it takes the shell's place.
+    pub(crate) fn prepared<'a>(&self, prepare: &str, args: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = if prepare.is_empty() {
+            Command::new(&self.program)
+        } else {
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "--propagation", "private", "sh", "-ec", prepare, "sh"]).arg(&self.program);
+            command
+        };
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
         command.env_clear().env("HOME", self.dir.path()).env("NO_COLOR", "1");
         command
     }
 
     pub(crate) fn run<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Ran {
-        let output = self.command(args).output().expect("the program runs");
+        self.run_prepared("", args)
+    }
+
+    /// As [`Stage::run`], prepared as [`Stage::prepared`] says.
+    pub(crate) fn run_prepared<'a>(&self, prepare: &str, args: impl IntoIterator<Item = &'a str>) -> Ran {
+        let output = self.prepared(prepare, args).output().expect("the program runs");
         let text = |bytes| String::from_utf8(bytes).expect("text");
         Ran { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
     }
@@ -134,12 +158,22 @@ impl Stage {
 
     /// Serves at an address that another server had before.
     pub(crate) fn serve_at(&self, listen: &str) -> Server {
+        self.serve_as("", listen)
+    }
+
+    /// As [`Stage::serve`], prepared as [`Stage::prepared`] says.
+    pub(crate) fn serve_prepared(&self, prepare: &str) -> Server {
+        self.serve_as(prepare, "127.0.0.1:0")
+    }
+
+    fn serve_as(&self, prepare: &str, listen: &str) -> Server {
         let ready = self.dir.path().join("address");
         let _left_by_an_earlier_one = fs::remove_file(&ready);
         let log = self.dir.path().join("server.log");
         let args =
             ["serve", "--listen", listen.trim_start_matches("http://"), "--ready-file", "address", "--dir", "registry"];
-        let child = self.command(args).stdout(Stdio::null()).stderr(fs::File::create(&log).expect("a log")).spawn();
+        let child =
+            self.prepared(prepare, args).stdout(Stdio::null()).stderr(fs::File::create(&log).expect("a log")).spawn();
         let mut server = Server { child: child.expect("the program runs"), url: String::new() };
         let until = Instant::now() + PATIENCE;
         while server.url.is_empty() {
@@ -179,7 +213,7 @@ impl Stage {
     }
 }
 
-fn component(name: &str, sum: u32, padding: usize) -> Vec<u8> {
+pub(crate) fn component(name: &str, sum: u32, padding: usize) -> Vec<u8> {
     let text = format!(
         r#"(component
             (core module $m

@@ -98,7 +98,7 @@ fn of_two_servers_that_start_at_once_one_runs_and_the_other_says_who_does() {
     let Some(stage) = Stage::new() else { return };
     let start = |ready: &str| {
         let args = ["serve", "--listen", "127.0.0.1:0", "--dir", "registry", "--ready-file", ready];
-        stage.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program runs")
+        stage.prepared("", args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program runs")
     };
     let mut pair = [start("one"), start("other")];
     let until = std::time::Instant::now() + std::time::Duration::from_secs(20);

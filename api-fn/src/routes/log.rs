@@ -13,6 +13,7 @@ use crate::{
     App,
     items::ledger_problem,
     problem::{Code, Problem},
+    pulse::{Shown, Trouble},
 };
 
 /// A page has at most so many events.
@@ -22,15 +23,28 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 #[derive(Serialize)]
 pub(super) struct Health {
+    /// `ok`, or `degraded` where there are troubles.
     status: &'static str,
     version: &'static str,
     head: Head,
+    /// The last event that the signed index covers; `None` where it is made elsewhere.
+    signed: Option<Signed>,
+    troubles: Vec<Trouble>,
 }
 
-/// Says that the ledger answers, and how far it is.
+#[derive(Serialize)]
+struct Signed {
+    seq: u64,
+}
+
+/// Says that the ledger answers, how far it is, and what is wrong elsewhere. That is no failure of this request: what
+/// is signed can be read, whatever does not follow.
 pub(super) async fn health(State(app): State<App>) -> Result<axum::Json<Health>, Problem> {
     let head = app.ledger.head().await.map_err(|error| ledger_problem(&error))?;
-    Ok(axum::Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), head }))
+    let Shown { signed, troubles } = app.pulse.shown(app.clock.now());
+    let status = if troubles.is_empty() { "ok" } else { "degraded" };
+    let signed = signed.map(|seq| Signed { seq });
+    Ok(axum::Json(Health { status, version: env!("CARGO_PKG_VERSION"), head, signed, troubles }))
 }
 
 #[derive(Deserialize)]

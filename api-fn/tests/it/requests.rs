@@ -227,3 +227,26 @@ async fn a_storage_that_hangs_is_given_up() {
     drop(stopped);
     registry.get("/api/v1/health").await.ok();
 }
+
+#[tokio::test]
+async fn health_tells_of_a_storage_that_takes_nothing_until_it_does() {
+    use stoa_store::memory::Call;
+    let registry = Registry::new().await;
+    let plugin = Plugin::simple("demo:markdown", "1.0.0");
+    let rung = registry.bell.rung();
+    let artifact = plugin.record["artifact"]["digest"].as_str().expect("a digest");
+    registry.blobs.hooks().fail(Call::PutNew, format!("store/sha256/{artifact}"));
+    registry.publish(&[&plugin]).await.refused(Code::Unavailable);
+    assert_eq!(registry.bell.rung(), rung + 1, "whoever looks after the storage is woken");
+    registry.clock.advance(60);
+    let health = registry.get("/api/v1/health").await.ok();
+    let trouble = json!({
+        "part": "storage", "state": "failing", "code": "unavailable",
+        "detail": "The registry can not reach its storage", "since": "2026-11-23T08:00:00Z",
+    });
+    assert_eq!((&health["status"], &health["troubles"]), (&json!("degraded"), &json!([trouble])));
+    assert_eq!(health["signed"], json!(null), "nothing follows this log");
+    registry.publish(&[&plugin]).await.ok();
+    let health = registry.get("/api/v1/health").await.ok();
+    assert_eq!((&health["status"], &health["troubles"]), (&json!("ok"), &json!([])));
+}

@@ -111,7 +111,8 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     write().map_err(|e: std::io::Error| Failure::new(format!("`{}` can not be written: {e}", path.display())))
 }
 
-/// An open registry.
+/// An open registry. Clones share it.
+#[derive(Clone)]
 pub(super) struct Registry {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) blobs: Arc<dyn Blobs>,

@@ -3,10 +3,16 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request};
-use stoa_api::{ApiConfig, App, Bell, Clock};
+use stoa_api::{
+    ApiConfig, App, Bell, Clock,
+    pulse::{Part, Pulse},
+};
 use stoa_core::time::Time;
 use stoa_indexer::{Follower, IndexerError};
-use stoa_store::exclusive::Exclusive;
+use stoa_store::{
+    exclusive::Exclusive,
+    ledger::{OperationId, Transaction},
+};
 use tokio::{net::TcpListener, sync::Notify};
 use tower::ServiceExt as _;
 use tower_http::compression::{
@@ -29,6 +35,10 @@ use crate::{
 const BATCH: Duration = Duration::from_secs(1);
 /// The indexer looks at the ledger this often even if nothing rang: a bell may be lost.
 const SWEEP: Duration = Duration::from_secs(60);
+/// After the first failure it looks again so soon, then half as often each time.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+/// While pages fail, or requests find no room, they are tried again this often.
+const OTHER_RETRY: Duration = Duration::from_secs(5);
 /// How long a start waits for the index.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// How long connections have to end after a signal.
@@ -74,10 +84,11 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     );
     require_whole(&*registry.ledger, &Left::new(&args.dir)).await.map_err(|older| older.hint(hint.clone()))?;
     first_look(&follower, &wake).await.map_err(|lost| lost.hint(hint))?;
-    let app = router(&registry, layout.dir(), &url, wake.clone());
+    let pulse = Pulse::default();
+    let app = router(&registry, layout.dir(), &url, wake.clone(), pulse.clone());
     let pages = Wake::default();
-    let projecting = tokio::spawn(project(follower.clone(), pages.clone()));
-    let indexing = tokio::spawn(follow(follower, wake, pages));
+    let projecting = tokio::spawn(project(follower.clone(), pages.clone(), pulse.clone()));
+    let indexing = tokio::spawn(follow(follower, registry.clone(), wake, pages, pulse));
     announce(args, &settings.name, address, &url, output)?;
     let served = axum::serve(listener, app).with_graceful_shutdown(signal()).into_future();
     drain(served, output).await?;
@@ -91,14 +102,16 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn router(registry: &Registry, folder: &Path, url: &str, wake: Wake) -> Router {
+fn router(registry: &Registry, folder: &Path, url: &str, wake: Wake, pulse: Pulse) -> Router {
     let config = ApiConfig {
         api_base_url: format!("{}/api", url.trim_end_matches('/')),
         // The disk that will hold the upload has to have room for it; `/tmp` often lies in memory.
         spool: folder.to_owned(),
         ..ApiConfig::default()
     };
-    let app = App::new(registry.ledger.clone(), registry.blobs.clone(), Arc::new(wake), Arc::new(SystemClock), config);
+    let mut app =
+        App::new(registry.ledger.clone(), registry.blobs.clone(), Arc::new(wake), Arc::new(SystemClock), config);
+    app.pulse = pulse;
     // Components are compressed badly and hashed as they are: they go as they lie.
     let worth = SizeAbove::new(256).and(NotForContentType::const_new("application/octet-stream"));
     let files = Router::new()
@@ -134,17 +147,19 @@ async fn first_look(follower: &Follower, wake: &Wake) -> Result<(), Failure> {
 }
 
 /// Follows the ledger: the first change at once, later ones batched.
-async fn follow(follower: Follower, wake: Wake, pages: Wake) {
-    let mut pause = BATCH;
+async fn follow(follower: Follower, registry: Registry, wake: Wake, pages: Wake, pulse: Pulse) {
+    let _told = Told { part: Part::Index, pulse: pulse.clone() };
+    let mut patience = SWEEP;
     loop {
         tokio::select! {
             () = wake.0.notified() => {}
-            () = tokio::time::sleep(SWEEP) => {}
+            () = tokio::time::sleep(patience) => {}
         }
         let began = tokio::time::Instant::now();
         match follower.catch_up(SystemClock.now()).await {
             Ok(seq) => {
-                pause = BATCH;
+                patience = SWEEP;
+                pulse.signed(seq, SystemClock.now());
                 pages.ring();
                 tracing::debug!(seq, "the index is signed");
             }
@@ -153,25 +168,67 @@ async fn follow(follower: Follower, wake: Wake, pages: Wake) {
             ) => {
                 // To go on would sign what contradicts what is signed already.
                 tracing::error!(error = %chain(&error), "ALARM: indexing has stopped; reading goes on");
+                pulse.stopped(Part::Index, error.to_string(), SystemClock.now());
                 return;
             }
             Err(error) => {
-                // A full disk does not get emptier by being asked every second.
-                pause = (pause * 2).min(SWEEP);
-                tracing::error!(error = %chain(&error), seconds = pause.as_secs(), "the index could not follow the ledger; trying again");
-                wake.ring();
+                // A full disk does not get emptier by being asked every second. A bell says that something could be
+                // written, and is not waited out.
+                patience = if pulse.troubles(Part::Index) { (patience * 2).min(SWEEP) } else { FIRST_RETRY };
+                pulse.fails(Part::Index, &error, SystemClock.now());
+                tracing::error!(error = %chain(&error), seconds = patience.as_secs(), "the index could not follow the ledger; trying again");
             }
         }
-        tokio::time::sleep_until(began + pause).await;
+        if pulse.troubles(Part::Storage) {
+            try_storage(&registry, &pulse).await;
+        }
+        if pulse.troubles(Part::Storage) || pulse.troubles(Part::Pages) {
+            patience = patience.min(OTHER_RETRY);
+        }
+        tokio::time::sleep_until(began + BATCH).await;
+    }
+}
+
+/// Writes something to each store, after requests could not.
+async fn try_storage(registry: &Registry, pulse: &Pulse) {
+    let tried: Result<(), Failure> = async {
+        registry.blobs.probe().await?;
+        let operation = OperationId::random()?;
+        registry.ledger.commit(&Transaction { operation, draft: None, writes: vec![] }, SystemClock.now()).await?;
+        Ok(())
+    }
+    .await;
+    if tried.is_ok() {
+        pulse.works(Part::Storage);
+        tracing::info!("something can be stored again");
+    }
+}
+
+/// Tells of a task that ends by a panic.
+struct Told {
+    part: Part,
+    pulse: Pulse,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.pulse.stopped(self.part, "it ended by a fault of the program", SystemClock.now());
+        }
     }
 }
 
 /// Writes pages after the index, in a task of its own: however many there are, the pointer does not wait.
-async fn project(follower: Follower, wake: Wake) {
+async fn project(follower: Follower, wake: Wake, pulse: Pulse) {
+    let _told = Told { part: Part::Pages, pulse: pulse.clone() };
     loop {
         wake.0.notified().await;
-        if let Err(error) = follower.update_pages().await {
-            tracing::error!(error = %chain(&error), "the pages could not be written; the next change tries again");
+        match follower.update_pages().await {
+            Ok(()) => pulse.works(Part::Pages),
+            Err(error) => {
+                pulse.fails(Part::Pages, &error, SystemClock.now());
+                tracing::error!(error = %chain(&error), "the pages could not be written; the next look tries again");
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Blobs in a folder: the embedded default.
 
+mod steps;
 mod tree;
 mod walk;
 
@@ -13,6 +14,8 @@ use crate::{
     blobs::{Area, Blob, BlobError, BlobKey, BlobMeta, Blobs, ETag, Listed, Precondition, Put},
     upload::{PresignedUpload, UploadGrant, UploadSecret},
 };
+#[cfg(feature = "testing")]
+pub use steps::{Step, Steps};
 use tree::Tree;
 
 /// Blobs in a folder of a local file system, each in a file at its path.
@@ -43,6 +46,12 @@ impl FolderBlobs {
         opening.probe().await?;
         let secret = opening.kept_secret().await?;
         Ok(Self { secret, ..opening })
+    }
+
+    /// What a test can do to its writes.
+    #[cfg(feature = "testing")]
+    pub fn steps(&self) -> &Steps {
+        &self.tree.steps
     }
 
     async fn kept_secret(&self) -> Result<UploadSecret, BlobError> {

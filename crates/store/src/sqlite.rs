@@ -3,6 +3,7 @@
 mod rows;
 
 use std::{
+    io,
     path::Path,
     sync::{
         Arc,
@@ -101,6 +102,8 @@ fn failed(what: &'static str) -> impl Fn(rusqlite::Error) -> LedgerError {
     move |error| match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Busy { attempts: 1 },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => LedgerError::corrupt("the file", error),
+        // By the kind that a full disk has everywhere: whoever asks looks for that, and knows nothing of SQLite.
+        Some(ErrorCode::DiskFull) => LedgerError::engine(what, io::Error::new(io::ErrorKind::StorageFull, error)),
         _ => LedgerError::engine(what, error),
     }
 }
@@ -155,7 +158,7 @@ fn open_reader(path: &Path) -> Result<Connection, LedgerError> {
 
 /// The ledger has hashes of secrets and private parts: nobody else on the machine reads it. SQLite gives its other
 /// files the same rights.
-fn create_private(path: &Path) -> std::io::Result<()> {
+fn create_private(path: &Path) -> io::Result<()> {
     private().create(true).truncate(false).open(path).map(drop)
 }
 
@@ -287,5 +290,22 @@ impl Ledger for SqliteLedger {
 
     async fn erase_private(&self, seq: u64) -> Result<(), LedgerError> {
         self.write(move |connection| rows::erase(connection, &plan::private_key(seq))).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_by_its_kind() {
+        let full = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None);
+        let error = failed("ending a commit")(full);
+        let kind = error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
+        assert_eq!(kind, Some(io::ErrorKind::StorageFull), "{error:?}");
     }
 }

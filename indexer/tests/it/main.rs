@@ -1,7 +1,6 @@
 //! Indexer, signer and pages over the adapters in memory: a log goes in, a tree of files comes out.
 
 mod budget;
-mod crashes;
 mod epoch;
 mod history;
 mod operations;

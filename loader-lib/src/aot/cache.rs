@@ -11,7 +11,7 @@ use stoa_core::digest::Digest;
 use wasmtime::{Engine, component::Component};
 
 use super::{
-    file::{Owner, Refusal, TEMPORARY, sync_folder, write_whole},
+    file::{Distrusted, Owner, Refusal, TEMPORARY, sync_folder, write_whole},
     map,
     record::{Keys, MAX_RECORD, Record},
 };
@@ -119,6 +119,13 @@ impl Cache {
     }
 }
 
+/// Whether nothing can be written, for a reason that has to do with the disk and not with who else writes there.
+pub(super) fn unwritable(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let distrusted = error.get_ref().is_some_and(|inner| inner.is::<Distrusted>());
+    matches!(error.kind(), PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull) && !distrusted
+}
+
 /// Removes what processes left behind that ended while they wrote. A day is longer than any of them takes.
 fn sweep(folder: &Path) {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -144,7 +151,7 @@ fn secret(folder: &Path, owner: Owner) -> io::Result<[u8; 32]> {
             }
             Err(Refusal::Missing) => make_secret(folder, &path)?,
             Err(refusal) => {
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{SECRET} {refusal}")));
+                return Err(Distrusted(format!("{SECRET} {refusal}")).into());
             }
         }
     }

@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use super::cache::unwritable;
+
 /// How the names of unfinished files begin.
 pub(super) const TEMPORARY: &str = ".tmp-";
 
@@ -20,15 +22,20 @@ pub(super) struct Owner {
 impl Owner {
     /// The user this process writes as, seen from a file it makes in `folder`.
     pub(super) fn of_this_process(folder: &Path) -> io::Result<Self> {
-        let probe = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
+        let probe = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder);
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt as _;
-            Ok(Self { user: probe.as_file().metadata()?.uid() })
+            match probe {
+                Ok(probe) => Ok(Self { user: probe.as_file().metadata()?.uid() }),
+                // What is there can be read, and no file of it can be taken for ours that is not.
+                Err(error) if unwritable(&error) => Ok(Self { user: rustix::process::geteuid().as_raw() }),
+                Err(error) => Err(error),
+            }
         }
         #[cfg(not(unix))]
         {
-            drop(probe);
+            drop(probe?);
             Ok(Self {})
         }
     }
@@ -52,7 +59,7 @@ impl Owner {
     /// Checks a folder: ours, and written by nobody else.
     pub(super) fn check_folder(self, folder: &Path) -> io::Result<()> {
         match self.distrusts(&std::fs::metadata(folder)?, 0o022) {
-            Some(reason) => Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("the folder {reason}"))),
+            Some(reason) => Err(Distrusted(format!("the folder {reason}")).into()),
             None => Ok(()),
         }
     }
@@ -70,6 +77,17 @@ impl Owner {
             Some(reason) => Err(Refusal::Distrusted(reason)),
             None => Ok(file),
         }
+    }
+}
+
+/// A folder or secret that this loader refuses by itself, unlike what the system refuses.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Distrusted(pub(super) String);
+
+impl From<Distrusted> for io::Error {
+    fn from(refusal: Distrusted) -> Self {
+        Self::new(io::ErrorKind::PermissionDenied, refusal)
     }
 }
 

@@ -494,6 +494,34 @@ async fn a_file_that_the_index_names_and_the_registry_lacks_is_named() {
     assert_eq!(error.to_string(), format!("`{file}` is named by the signed index and is not there"));
 }
 
+#[tokio::test]
+async fn a_cache_that_can_not_be_written_fails_no_read_and_keeps_no_half() {
+    let (mirror, cache) = (Mirror::with(&[(ALPHA, "1.0.0")]), folder());
+    // Files where folders have to be: nothing can be written below them, by any user.
+    for name in ["trust", "index", "artifacts"] {
+        std::fs::write(cache.path().join(name), b"").expect("a file");
+    }
+    let before = files(cache.path());
+    let registry = open(&mirror, cache.path()).await;
+    let snapshot = registry.sync(Refresh::Always).await.expect("an index");
+    let document = snapshot.document(&id(ALPHA)).await.expect("a document").expect("a plugin");
+    let (_, listing) = document.newest().expect("a listed release");
+    assert_eq!(registry.read(listing.artifact).await.expect("a component"), mirror::component(ALPHA, "1.0.0"));
+
+    let wanted = Wanted::new(BTreeMap::new(), vec![Want::new(id(ALPHA), "^1".parse().expect("a requirement"))]);
+    let wanted = wanted.expect("a wish");
+    let options = ResolveOptions::new("main".parse().expect("a name"));
+    let resolution = snapshot.resolve(&wanted, None, &Offer::new(), &options).await.expect("a resolution");
+    let plan = registry.plan(&resolution, &wanted, |_| {}).await.expect("a plan");
+    assert_eq!(plan.plugins()[0].held.as_deref(), Some(&mirror::component(ALPHA, "1.0.0")[..]));
+    let error = registry.fetch(listing.artifact).await.expect_err("no place for a file");
+    assert!(matches!(error, RegistryError::Cache(stoa_loader::CacheError::Io { .. })), "{error:?}");
+
+    // What was seen is remembered as long as the registry is open, and nothing of it lies on the disk.
+    assert_eq!(registry.cached().await.expect("the held index").seq().await, snapshot.seq().await);
+    assert_eq!(files(cache.path()), before);
+}
+
 #[test]
 fn the_fixture_keeps_its_two_plugins_in_two_bins() {
     // Otherwise "another plugin changed" would change the bin of one's own.

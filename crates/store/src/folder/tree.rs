@@ -20,6 +20,7 @@ use stoa_core::{
     time::Time,
 };
 
+use super::steps::{Step, Steps};
 use crate::blobs::{BlobError, ETag, Put};
 
 /// Where files are written before they get their name. No area has this name.
@@ -51,6 +52,7 @@ fn failed_io(what: &'static str, path: &str) -> impl Fn(io::Error) -> BlobError 
 pub(super) struct Tree {
     root: OwnedFd,
     beside: OwnedFd,
+    pub(super) steps: Steps,
 }
 
 /// A file beside the tree that has no name in it yet. Dropping it deletes it; the names it got stay.
@@ -64,7 +66,7 @@ pub(super) struct Beside<'tree> {
 impl Drop for Beside<'_> {
     fn drop(&mut self) {
         // What can not be deleted now is deleted when the folder is opened next.
-        let _ = rustix::fs::unlinkat(&self.tree.beside, &self.name, AtFlags::empty());
+        let _ = self.tree.unlink_beside(&self.name);
     }
 }
 
@@ -118,9 +120,11 @@ impl Tree {
         make.recursive(true).mode(0o755).create(folder).map_err(failed_io("making", &shown))?;
         let root = rustix::fs::openat(CWD, folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let root = root.map_err(failed("opening", &shown))?;
-        let beside = enter(&root, BESIDE, Some(PRIVATE))?.ok_or(Errno::NOENT).map_err(failed("opening", BESIDE))?;
+        let steps = Steps::default();
+        let beside =
+            enter(&root, BESIDE, Some(PRIVATE), &steps)?.ok_or(Errno::NOENT).map_err(failed("opening", BESIDE))?;
         sweep(&folder.join(BESIDE))?;
-        Ok(Self { root, beside })
+        Ok(Self { root, beside, steps })
     }
 
     /// The folder that `path` lies in and its name there; `None` where there is no such folder.
@@ -134,7 +138,7 @@ impl Tree {
         let mode = if path.starts_with("public") { OPEN } else { PRIVATE };
         let mut at = self.root.try_clone().map_err(failed_io("opening", path))?;
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            match enter(&at, name, make.then_some(mode))? {
+            match enter(&at, name, make.then_some(mode), &self.steps)? {
                 Some(next) => at = next,
                 None => return Ok(None),
             }
@@ -165,11 +169,16 @@ impl Tree {
     fn fill_beside(&self, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<Beside<'_>, BlobError> {
         let name = random_name()?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.beside, &name, flags, Mode::from_bits_retain(0o644));
-        let mut file = File::from(file.map_err(failed("creating", &name))?);
+        let create = || {
+            self.steps.before(Step::Create)?;
+            rustix::fs::openat(&self.beside, &name, flags, Mode::from_bits_retain(0o644))
+        };
+        let mut file = File::from(create().map_err(failed("creating", &name))?);
         let write = || {
             file.lock_shared()?;
+            self.steps.before(Step::Fill)?;
             fill(&mut file)?;
+            self.steps.before(Step::Sync)?;
             file.sync_all()
         };
         let written = write();
@@ -183,7 +192,11 @@ impl Tree {
     pub(super) fn link_beside(&self, path: &str) -> Result<Option<(Beside<'_>, OpenFile)>, BlobError> {
         let Some((folder, source)) = self.parent(path, false)? else { return Ok(None) };
         let name = random_name()?;
-        match rustix::fs::linkat(&folder, source, &self.beside, &name, AtFlags::empty()) {
+        let link = || {
+            self.steps.before(Step::LinkBeside)?;
+            rustix::fs::linkat(&folder, source, &self.beside, &name, AtFlags::empty())
+        };
+        match link() {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(failed("linking", path)(errno)),
@@ -198,7 +211,7 @@ impl Tree {
         match opened {
             Ok((held, file)) => Ok(Some((Beside { tree: self, name, _file: held }, file))),
             Err(error) => {
-                let _ = rustix::fs::unlinkat(&self.beside, &name, AtFlags::empty());
+                let _ = self.unlink_beside(&name);
                 Err(error)
             }
         }
@@ -207,7 +220,11 @@ impl Tree {
     /// Gives a file its name in the tree unless that is taken. A link never replaces, whoever else tries.
     pub(super) fn link_new(&self, beside: &Beside<'_>, path: &str) -> Result<Put, BlobError> {
         let (folder, name) = self.parent(path, true)?.ok_or(Errno::NOENT).map_err(failed("making", path))?;
-        let put = match rustix::fs::linkat(&self.beside, &beside.name, &folder, name, AtFlags::empty()) {
+        let link = || {
+            self.steps.before(Step::Name)?;
+            rustix::fs::linkat(&self.beside, &beside.name, &folder, name, AtFlags::empty())
+        };
+        let put = match link() {
             Ok(()) => Put::Created,
             Err(Errno::EXIST) => {
                 // Refuses a link or a folder under the name.
@@ -216,22 +233,25 @@ impl Tree {
             }
             Err(errno) => return Err(failed("linking", path)(errno)),
         };
-        rustix::fs::fsync(&folder).map_err(failed("syncing the folder of", path))?;
+        self.sync_folder(&folder, path)?;
         Ok(put)
     }
 
     /// Gives a file its name in the tree in place of the one that has it.
     pub(super) fn replace(&self, beside: Beside<'_>, path: &str) -> Result<(), BlobError> {
         let (folder, name) = self.parent(path, true)?.ok_or(Errno::NOENT).map_err(failed("making", path))?;
-        let renamed = rustix::fs::renameat(&self.beside, &beside.name, &folder, name);
-        renamed.map_err(failed("renaming to", path))?;
-        rustix::fs::fsync(&folder).map_err(failed("syncing the folder of", path))
+        let rename = || {
+            self.steps.before(Step::Replace)?;
+            rustix::fs::renameat(&self.beside, &beside.name, &folder, name)
+        };
+        rename().map_err(failed("renaming to", path))?;
+        self.sync_folder(&folder, path)
     }
 
     /// Makes sure that a name that was found survives a loss of power: whoever made it may not be that far yet.
     pub(super) fn settle(&self, path: &str) -> Result<(), BlobError> {
         match self.parent(path, false)? {
-            Some((folder, _)) => rustix::fs::fsync(&folder).map_err(failed("syncing the folder of", path)),
+            Some((folder, _)) => self.sync_folder(&folder, path),
             None => Ok(()),
         }
     }
@@ -239,11 +259,28 @@ impl Tree {
     /// Deletes the file at `path`, if there is one.
     pub(super) fn delete(&self, path: &str) -> Result<(), BlobError> {
         let Some((folder, name)) = self.parent(path, false)? else { return Ok(()) };
-        match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
-            Ok(()) => rustix::fs::fsync(&folder).map_err(failed("syncing the folder of", path)),
+        let unlink = || {
+            self.steps.before(Step::Delete)?;
+            rustix::fs::unlinkat(&folder, name, AtFlags::empty())
+        };
+        match unlink() {
+            Ok(()) => self.sync_folder(&folder, path),
             Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(failed("deleting", path)(errno)),
         }
+    }
+
+    fn sync_folder(&self, folder: &OwnedFd, path: &str) -> Result<(), BlobError> {
+        let sync = || {
+            self.steps.before(Step::SyncFolder)?;
+            rustix::fs::fsync(folder)
+        };
+        sync().map_err(failed("syncing the folder of", path))
+    }
+
+    fn unlink_beside(&self, name: &str) -> Result<(), Errno> {
+        self.steps.before(Step::Clean)?;
+        rustix::fs::unlinkat(&self.beside, name, AtFlags::empty())
     }
 
     /// Waits until no other process or thread compares and swaps in this folder, and keeps them out until the file
@@ -275,17 +312,25 @@ pub(super) fn open_file(folder: &OwnedFd, name: &str, path: &str) -> Result<Opti
 }
 
 /// Opens the folder `name`, not through a link. Where there is none, it is made with `mode`, or `None`.
-fn enter(at: &OwnedFd, name: &str, mode: Option<Mode>) -> Result<Option<OwnedFd>, BlobError> {
+fn enter(at: &OwnedFd, name: &str, mode: Option<Mode>, steps: &Steps) -> Result<Option<OwnedFd>, BlobError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let open = || rustix::fs::openat(at, name, flags, Mode::empty());
     let opened = match (open(), mode) {
         (Err(Errno::NOENT), Some(mode)) => {
-            match rustix::fs::mkdirat(at, name, mode) {
+            let make = || {
+                steps.before(Step::MakeFolder)?;
+                rustix::fs::mkdirat(at, name, mode)
+            };
+            match make() {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(failed("making", name)(errno)),
             }
             // A new folder is lost with the power unless the one above is synced.
-            rustix::fs::fsync(at).map_err(failed("syncing the folder of", name))?;
+            let sync = || {
+                steps.before(Step::SyncFolder)?;
+                rustix::fs::fsync(at)
+            };
+            sync().map_err(failed("syncing the folder of", name))?;
             open()
         }
         (opened, _) => opened,

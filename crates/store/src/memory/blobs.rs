@@ -58,6 +58,13 @@ impl MemoryBlobs {
         Self { blobs: Arc::default(), secret, hooks: Hooks::default() }
     }
 
+    /// A store of its own with the same blobs, as a copy of a disk has them, and with no strings on it.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let blobs = Arc::new(Mutex::new(self.lock().clone()));
+        Self { blobs, secret: self.secret.clone(), hooks: Hooks::default() }
+    }
+
     /// What a test can do to it.
     pub fn hooks(&self) -> &Hooks {
         &self.hooks

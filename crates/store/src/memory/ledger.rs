@@ -25,6 +25,13 @@ impl MemoryLedger {
         Self::new(MemoryEngine::default())
     }
 
+    /// A ledger of its own with the same items, as a copy of a disk has them, and with no strings on it.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let items = Arc::new(Mutex::new(self.engine().lock().clone()));
+        Self::new(MemoryEngine { items, hooks: Hooks::default() })
+    }
+
     /// What a test can do to it.
     pub fn hooks(&self) -> &Hooks {
         &self.engine().hooks
