@@ -2,6 +2,7 @@
 
 mod budgets;
 mod errors;
+mod guests;
 mod journey;
 mod process;
 mod publish;
