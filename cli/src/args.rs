@@ -326,6 +326,12 @@ pub(crate) struct Demo {
     /// Where to work; a new temporary folder where none is given.
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+    /// Publish and call every plugin of the folder, also those in other languages than Rust.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Where compiled code is kept; with the demo's other files where none is given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) code_cache: Option<PathBuf>,
     /// Exit after the steps, non-zero if any failed, instead of serving on.
     #[arg(long)]
     pub(crate) once: bool,

@@ -68,8 +68,13 @@ pub(crate) async fn sync<'r>(registry: &'r Registry, offline: bool, output: Outp
     Ok(snapshot)
 }
 
+/// The same with compiled code in a folder of its own.
+pub(crate) fn host_with_code(folder: &std::path::Path) -> Result<Host<()>, Failure> {
+    let name = concat!("stoa/", env!("CARGO_PKG_VERSION"));
+    Ok(Host::builder().name(name).code_cache(folder).build()?)
+}
+
 /// A host that offers what every host does, and no more.
 pub(crate) fn host(registry: &Registry) -> Result<Host<()>, Failure> {
-    let name = concat!("stoa/", env!("CARGO_PKG_VERSION"));
-    Ok(Host::builder().name(name).code_cache(registry.cache().aot()).build()?)
+    host_with_code(&registry.cache().aot())
 }

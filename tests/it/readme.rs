@@ -35,10 +35,11 @@ fn steps_of(output: &str) -> Vec<String> {
     rows.map(|row| row.split("  ").next().unwrap_or(row).to_owned()).collect()
 }
 
-/// The first component that is not built, if any.
+/// The first component of a plugin in Rust that is not built, if any: the demo needs no others.
 fn unbuilt(plugins: &Path) -> Option<PathBuf> {
     let folders = fs::read_dir(plugins).expect("the examples").map(|entry| entry.expect("an entry").path());
-    let manifests = folders.filter_map(|folder| Some((fs::read_to_string(folder.join("plugin.toml")).ok()?, folder)));
+    let rust = folders.filter(|folder| folder.join("Cargo.toml").is_file());
+    let manifests = rust.filter_map(|folder| Some((fs::read_to_string(folder.join("plugin.toml")).ok()?, folder)));
     let components = manifests.map(|(text, folder)| {
         let manifest = Manifest::parse(&text).expect("an example's manifest");
         folder.join(manifest.build().component.as_ref().expect("an example's component").as_str())

@@ -5,8 +5,9 @@ pub(crate) const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   setup            make sure that plugins can be compiled on this machine
-  guests           build the example plugins (examples/plugins)
-  demo [ARG...]    setup, guests, the stoa program; then `stoa demo` with the arguments
+  guests [--with LANG,...]
+                   build the example plugins (examples/plugins): those in Rust, and with `js` or `py` those too
+  demo [ARG...]    setup, guests, the stoa program; then `stoa demo` with the arguments; --all is with js,py
   test [FILTER...] every test, or those whose name contains a filter
   ci [PHASE...]    what a change must pass beside the tests, or the phases whose name contains a word
   fresh            write the files that are copies of others again
@@ -14,15 +15,20 @@ usage: cargo xtask COMMAND
   bench build      what a clean build costs, by phase and by crate
 
 environment:
-  STOA_CACHE_DIR       where a WebAssembly toolchain is kept (default: stoa/ in the user's cache folder)
+  STOA_CACHE_DIR       where toolchains and what they made are kept (default: stoa/ in the user's cache folder)
   STOA_WASM_TOOLCHAIN  auto (default): rustup's target if there is one; private: the one made by setup";
+
+use crate::embedded::Language;
 
 /// A command with its arguments.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     Help,
     Setup,
-    Guests,
+    Guests {
+        /// Languages beside Rust.
+        with: Vec<Language>,
+    },
     Demo {
         /// Arguments that `stoa demo` gets as they are.
         passed_on: Vec<String>,
@@ -59,6 +65,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
         "ci" => return Ok(Command::Ci { only: rest }),
         "fuzz" => return Ok(fuzz(rest)),
         "bench" => return bench(&rest),
+        "guests" => return guests(&rest),
         _ => {}
     }
     if let Some(extra) = rest.first() {
@@ -67,10 +74,20 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
     match name.as_str() {
         "help" | "--help" | "-h" => Ok(Command::Help),
         "setup" => Ok(Command::Setup),
-        "guests" => Ok(Command::Guests),
         "fresh" => Ok(Command::Fresh),
         _ => Err(format!("there is no command `{name}`")),
     }
+}
+
+fn guests(rest: &[String]) -> Result<Command, String> {
+    let list = match rest {
+        [] => return Ok(Command::Guests { with: Vec::new() }),
+        [flag] if flag == "--with" => return Err("`--with` needs languages, as in `--with js,py`".to_owned()),
+        [flag, list] if flag == "--with" => list,
+        [one] if one.starts_with("--with=") => &one["--with=".len()..],
+        [extra, ..] => return Err(format!("`guests` takes `--with LANG,...`, but got `{extra}`")),
+    };
+    Ok(Command::Guests { with: Language::parse_list(list)? })
 }
 
 /// A flag would be meant for the test runner, which one of two is used here: refused, not guessed at.
@@ -134,6 +151,15 @@ mod tests {
         assert_eq!(parsed("fuzz 5"), fuzz(5, &[]));
         assert_eq!(parsed("fuzz 5 client"), fuzz(5, &["client"]));
         assert_eq!(parsed("fuzz client index"), fuzz(60, &["client", "index"]));
+    }
+
+    #[test]
+    fn guests_takes_languages() {
+        assert_eq!(parsed("guests"), Ok(Command::Guests { with: vec![] }));
+        assert_eq!(parsed("guests --with js,py"), Ok(Command::Guests { with: Language::ALL.to_vec() }));
+        assert_eq!(parsed("guests --with=py"), Ok(Command::Guests { with: vec![Language::Python] }));
+        assert_eq!(parsed("guests --with"), Err("`--with` needs languages, as in `--with js,py`".into()));
+        assert_eq!(parsed("guests js"), Err("`guests` takes `--with LANG,...`, but got `js`".into()));
     }
 
     #[test]

@@ -25,6 +25,11 @@ impl Cache {
         Self(place::root().join(dir))
     }
 
+    /// A folder in it with entries and turns of its own, for what need not wait for the rest.
+    pub(crate) fn part(&self, name: &str) -> Self {
+        Self(self.0.join(name))
+    }
+
     /// Its folder, which need not exist.
     pub(crate) fn dir(&self) -> &Path {
         &self.0
@@ -86,6 +91,18 @@ impl Turn<'_> {
         }
         fs::rename(unfinished, &dir).map_err(|error| Failure::io("put into place", &dir, &error))?;
         Ok(dir)
+    }
+
+    /// Removes the oldest of the entries whose names begin so, until no more than `kept` are left.
+    pub(crate) fn forget_all_but(&self, kept: usize, prefix: &str) -> Outcome {
+        let mut entries = self.cache.entries();
+        entries.retain(|dir| dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)));
+        entries.sort_by_key(|dir| fs::metadata(dir).and_then(|metadata| metadata.modified()).ok());
+        let too_many = entries.len().saturating_sub(kept);
+        for dir in &entries[..too_many] {
+            fs::remove_dir_all(dir).map_err(|error| Failure::io("remove", dir, &error))?;
+        }
+        Ok(())
     }
 }
 
@@ -151,6 +168,27 @@ mod tests {
         let entry = turn.finish(&dir, "thing-1").expect("finished");
         assert_eq!(cache.entries(), std::slice::from_ref(&entry));
         assert_eq!(fs::read_to_string(entry.join("whole")).expect("read"), "x");
+        fs::remove_dir_all(cache.dir()).expect("removed");
+    }
+
+    #[test]
+    fn the_oldest_entries_of_a_kind_are_forgotten() {
+        let cache = empty_cache("forget");
+        let turn = cache.turn().expect("a turn");
+        let dirs: Vec<_> = ["a-3", "a-1", "b-1", "a-2"]
+            .into_iter()
+            .enumerate()
+            .map(|(age, name)| {
+                let dir = turn.begin().expect("a folder");
+                let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age as u64);
+                File::open(&dir).expect("opened").set_modified(time).expect("set");
+                turn.finish(&dir, name).expect("finished")
+            })
+            .collect();
+        turn.forget_all_but(2, "a-").expect("forgotten");
+        let mut left = [dirs[1].clone(), dirs[2].clone(), dirs[3].clone()];
+        left.sort();
+        assert_eq!(cache.entries(), left);
         fs::remove_dir_all(cache.dir()).expect("removed");
     }
 

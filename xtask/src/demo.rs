@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use cargo_metadata::Message;
 
+use crate::embedded::{Building, Language};
 use crate::failure::{Failure, Outcome};
 use crate::guests;
 use crate::phases::Phases;
@@ -16,8 +17,13 @@ use crate::toolchain;
 /// Builds what is missing, runs `stoa demo`, and ends as that does.
 pub(crate) fn run(passed_on: &[String]) -> Outcome<ExitCode> {
     let mut phases = Phases::begin("demo");
+    let all = passed_on.iter().any(|arg| arg == "--all");
+    let others = Building::start(if all { &Language::ALL } else { &[] });
     let toolchain = phases.run("setup", toolchain::ensure)?;
     let stoa = phases.run("guests and stoa", || both(&toolchain))?;
+    if all {
+        phases.run("guests: js, py", || others.finish())?;
+    }
     eprintln!("\n{}", phases.table());
     let status = Tool::new(stoa).args(["demo", "--plugins"]).arg(place::plugins()).args(passed_on).status()?;
     // Ended by a signal: as a shell would say it, without knowing which.

@@ -30,6 +30,11 @@ impl Failure {
         self.fix = Some(fix.into());
         self
     }
+
+    /// The same with what to try, unless something better is known.
+    pub(crate) fn or_fix(self, fix: impl Into<String>) -> Self {
+        if self.fix.is_some() { self } else { self.fix(fix) }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -50,5 +55,6 @@ mod tests {
     fn a_fix_stands_on_a_line_of_its_own() {
         assert_eq!(Failure::new("it broke").to_string(), "it broke");
         assert_eq!(Failure::new("it broke").fix("mend it").to_string(), "it broke\n  fix: mend it");
+        assert_eq!(Failure::new("it broke").or_fix("a").or_fix("b").to_string(), "it broke\n  fix: a");
     }
 }

@@ -17,9 +17,11 @@ const ALL: [Copies; 3] = [
     Copies {
         of: "crates/core/wit/stoa-plugin.wit",
         at: &[
+            "examples/plugins/highlight/wit/deps/stoa-plugin.wit",
             "examples/plugins/markdown/wit/deps/stoa-plugin.wit",
             "examples/plugins/site/wit/deps/stoa-plugin.wit",
             "examples/plugins/slugify/wit/deps/stoa-plugin.wit",
+            "examples/plugins/wordcount/wit/deps/stoa-plugin.wit",
         ],
     },
     Copies {

@@ -14,6 +14,7 @@ mod ci;
 mod component;
 mod debian;
 mod demo;
+mod embedded;
 mod failure;
 mod fresh;
 mod fuzz;
@@ -57,7 +58,11 @@ fn run(command: Command) -> Outcome<ExitCode> {
             eprintln!("setup: {toolchain}");
             ExitCode::SUCCESS
         }),
-        Command::Guests => guests::build(&toolchain::ensure()?).map(|()| ExitCode::SUCCESS),
+        Command::Guests { with } => {
+            let others = embedded::Building::start(&with);
+            guests::build(&toolchain::ensure()?)?;
+            others.finish().map(|()| ExitCode::SUCCESS)
+        }
         Command::Demo { passed_on } => demo::run(&passed_on),
         Command::Test { filters } => suite::run(&filters),
         Command::Ci { only } => ci::run(&only),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::checks::{self, snapshots};
 use crate::demo;
+use crate::embedded::{Building, Language};
 use crate::failure::{Failure, Outcome};
 use crate::guests;
 use crate::phases::Phases;
@@ -15,15 +16,19 @@ use crate::toolchain;
 /// Installs and builds what tests need, then runs those whose names contain a filter, or all.
 pub(crate) fn run(filters: &[String]) -> Outcome<ExitCode> {
     let mut phases = Phases::begin("test");
+    // At once, for they wait for the network while the rest compiles.
+    let others = Building::start(&Language::ALL);
     let toolchain = phases.run("setup", toolchain::ensure)?;
     phases.run("guests", || guests::build(&toolchain))?;
     let stoa = phases.run("stoa", demo::build_stoa)?;
+    phases.run("guests: js, py", || others.finish())?;
     forget_references()?;
     phases.check("tests", || {
         tests(filters)?.env("STOA_BIN", &stoa).env(snapshots::VARIABLE, snapshots::references()).run()
     });
     phases.check("doc tests", || doc_tests(filters).run());
     phases.check("example plugins", || example_tests(filters).run());
+    phases.check("example plugins: js, py", || Language::ALL.iter().try_for_each(|language| language.test(filters)));
     // A part of the tests reads a part of the snapshots; failed ones may not have come to theirs.
     if filters.is_empty() && phases.all_ok() {
         phases.check("snapshots", || snapshots::refuse_orphans(&checks::texts()?));

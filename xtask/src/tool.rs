@@ -47,6 +47,15 @@ impl Tool {
         self
     }
 
+    /// Leaves it nothing of the environment but where programs are.
+    pub(crate) fn only_path(mut self) -> Self {
+        self.command.env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            self.command.env("PATH", path);
+        }
+        self
+    }
+
     /// Makes cargo keep everything it compiles in one folder, also where the user told it to keep what
     /// lies between source and result elsewhere.
     pub(crate) fn target(self, dir: impl AsRef<OsStr>) -> Self {
@@ -126,6 +135,21 @@ impl Tool {
     }
 }
 
+/// How often something is tried that needs the network.
+const TRIES: u32 = 3;
+
+/// Does something that needs the network until it succeeds, at most [`TRIES`] times, with a longer pause each time.
+pub(crate) fn again(mut work: impl FnMut() -> Outcome) -> Outcome {
+    for tried in 1..TRIES {
+        match work() {
+            Ok(()) => return Ok(()),
+            Err(failure) => eprintln!("{failure}\n  once more ({tried} of {} times failed)", TRIES),
+        }
+        thread::sleep(Duration::from_secs(2 * u64::from(tried)));
+    }
+    work()
+}
+
 fn not_started(shown: &str, error: &io::Error) -> Failure {
     Failure::new(format!("`{shown}` can't be run: {error}"))
 }
@@ -144,6 +168,23 @@ mod tests {
     fn a_program_that_is_not_there_is_named() {
         let failure = Tool::new("no-such-program").arg("x").read().expect_err("fails");
         assert!(failure.to_string().starts_with("`no-such-program x` can't be run: "), "{failure}");
+    }
+
+    #[test]
+    fn what_goes_on_failing_is_tried_three_times() {
+        let mut tries = 0;
+        let failure = again(|| {
+            tries += 1;
+            Err(Failure::new(format!("no {tries}")))
+        });
+        assert_eq!((tries, failure.expect_err("fails").to_string()), (3, "no 3".into()));
+    }
+
+    #[test]
+    fn a_program_alone_sees_nothing_but_the_search_path() {
+        let said = Tool::new("env").only_path().env("ONE", "1").read().expect("runs");
+        let names: Vec<_> = said.lines().filter_map(|line| line.split('=').next()).collect();
+        assert!(names.contains(&"ONE") && names.iter().all(|name| ["ONE", "PATH"].contains(name)), "{names:?}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `stoa demo`: the main job, from an empty folder to a verified call, as strangers would do it.
 
+mod folders;
+mod others;
 mod server;
 mod steps;
 mod table;
@@ -73,14 +75,14 @@ impl Run {
 
 pub(crate) async fn run(args: &Demo, output: Output) -> Result<ExitCode, Failure> {
     let folder = Folder::make(args)?;
-    let plugins = plugin_folders(&args.plugins)?;
+    let plugins = if args.all { folders::all(&args.plugins)? } else { folders::of(&args.plugins, steps::PLUGIN)? };
     if output == Output::Text {
         let shown = folder.path().display();
         crate::report::line(format!("{NAME}a whole registry on this machine{NAME:#} {DIM}in {shown}{DIM:#}\n"));
     }
     let mut run = Run { output, steps: Vec::new() };
-    let stage = Stage::new(folder.path(), plugins);
-    all(&mut run, &stage).await;
+    let stage = Stage::new(folder.path(), plugins, args.code_cache.clone());
+    all(&mut run, &stage, args.all).await;
     let failed = run.failed();
     if output == Output::Json {
         crate::report::line(run.json());
@@ -95,7 +97,7 @@ pub(crate) async fn run(args: &Demo, output: Output) -> Result<ExitCode, Failure
 }
 
 /// The steps. Values flow from one to the next, so a failed step ends the run.
-async fn all(run: &mut Run, stage: &Stage) -> Option<()> {
+async fn all(run: &mut Run, stage: &Stage, others: bool) -> Option<()> {
     let made = run.step("make a registry", stage.init()).await?;
     let mut server = run.step("start `stoa serve`", stage.serve()).await?;
     let key = run.step("make a namespace and a key", stage.namespace(&server, &made)).await?;
@@ -105,6 +107,13 @@ async fn all(run: &mut Run, stage: &Stage) -> Option<()> {
     let plan = run.step("fetch and verify", stage.fetch(&server, &online)).await?;
     let host = run.step("compile and start", stage.start(plan)).await?;
     let answer = run.step("call demo:site", stage.call(host)).await?;
+    if others {
+        let host = run.step("compile their engines", stage.start_others(&server)).await?;
+        for other in &others::ALL {
+            run.step(other.step, stage.call_other(&host, other)).await?;
+        }
+        run.step("start them again", stage.restart_others(host)).await?;
+    }
     run.step("stop the server", async { server.stop().await.map(|detail| ((), detail)) }).await?;
     run.step("again, offline", stage.offline(&server, &answer)).await?;
     run.step("tamper with a copy", stage.tamper()).await?;
@@ -149,19 +158,6 @@ impl Folder {
             Self::Own(dir) => dir.path(),
         }
     }
-}
-
-/// The folders below `dir` that hold a plugin, sorted.
-fn plugin_folders(dir: &std::path::Path) -> Result<Vec<PathBuf>, Failure> {
-    let entries = std::fs::read_dir(dir)
-        .map_err(|e| Failure::new(format!("the folder `{}` can not be read: {e}", dir.display())))?;
-    let mut folders: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.join("plugin.toml").is_file()).collect();
-    folders.sort();
-    if folders.is_empty() {
-        return Err(Failure::new(format!("no folder below `{}` has a plugin.toml", dir.display())));
-    }
-    Ok(folders)
 }
 
 /// What a failing demo shows in red.

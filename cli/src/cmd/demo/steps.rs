@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// What the demo asks the plugins for.
-const PLUGIN: &str = "demo:site";
+pub(super) const PLUGIN: &str = "demo:site";
 const CALL: &str = "page(\"Hello, Stoa!\", \"# Hello\\n\\nMade of *two* plugins.\\n\\n## What for\\n\\nTo show it.\")";
 
 /// The places of one demo.
@@ -38,6 +38,8 @@ pub(super) struct Stage {
     cache: PathBuf,
     copy: PathBuf,
     plugins: Vec<PathBuf>,
+    /// Where compiled code is kept, if not in the cache.
+    code: Option<PathBuf>,
 }
 
 /// What the first step made.
@@ -49,17 +51,17 @@ pub(super) struct Made {
 /// What a host chose while the server ran.
 #[derive(Debug)]
 pub(super) struct Online {
-    resolution: Resolution,
+    pub(super) resolution: Resolution,
     lock: Lock,
-    wanted: Wanted,
+    pub(super) wanted: Wanted,
 }
 
-type Done<T> = Result<(T, String), Failure>;
+pub(super) type Done<T> = Result<(T, String), Failure>;
 
 impl Stage {
-    pub(super) fn new(dir: &Path, plugins: Vec<PathBuf>) -> Self {
+    pub(super) fn new(dir: &Path, plugins: Vec<PathBuf>, code: Option<PathBuf>) -> Self {
         let [registry, cache, copy] = ["registry", "cache", "copy"].map(|name| dir.join(name));
-        Self { registry, cache, copy, plugins }
+        Self { registry, cache, copy, plugins, code }
     }
 
     pub(super) async fn init(&self) -> Done<Made> {
@@ -91,7 +93,7 @@ impl Stage {
         let published = publish::publish(&Api::new(&server.url(), Some(key))?, &packages, &quiet).await?;
         let line = |package: &Package| {
             let release = &package.release;
-            format!("{}@{} {DIM}{} KB{DIM:#}", release.id, release.version, release.artifact.size / 1024)
+            format!("{}@{} {DIM}{}{DIM:#}", release.id, release.version, size(release.artifact.size))
         };
         let detail: Vec<String> = packages.iter().map(line).collect();
         Ok((published.seq, format!("{}, one event: {}", detail.join(", "), published.seq)))
@@ -106,14 +108,22 @@ impl Stage {
     }
 
     /// The registry as a host opens it: pinned to the root that its operator published.
-    async fn open(&self, url: &str, offline: bool) -> Result<Registry, Failure> {
+    pub(super) async fn open(&self, url: &str, offline: bool) -> Result<Registry, Failure> {
         let root = TrustRoot::pinned(std::fs::read(self.registry.join("root.json"))?);
         host::open_at(url, root, Cache::at(&self.cache)?, offline).await
     }
 
+    /// A host of the demo.
+    pub(super) fn host(&self, registry: &Registry) -> Result<Host<()>, Failure> {
+        match &self.code {
+            Some(folder) => host::host_with_code(folder),
+            None => host::host(registry),
+        }
+    }
+
     pub(super) async fn resolve(&self, server: &Server) -> Done<Online> {
         let registry = self.open(&server.url(), false).await?;
-        let online = choose(&registry, Refresh::Always, None, Mode::Keep).await?;
+        let online = choose(&registry, &[PLUGIN], Refresh::Always, None, Mode::Keep).await?;
         let detail = format!("{}, {} requests with an empty cache", chosen(&online.resolution), registry.requests());
         Ok((online, detail))
     }
@@ -123,13 +133,13 @@ impl Stage {
         let plan = registry.plan(&online.resolution, &online.wanted, |_| ()).await.map_err(cmd::explain)?;
         let bytes: u64 = online.resolution.plugins.iter().map(|plugin| plugin.listing.artifact.size).sum();
         let count = online.resolution.plugins.len();
-        let detail = format!("{count} components, {} KB, {} requests", bytes / 1024, registry.requests());
+        let detail = format!("{count} components, {}, {} requests", size(bytes), registry.requests());
         Ok((plan, detail))
     }
 
     pub(super) async fn start(&self, plan: Plan) -> Done<Host<()>> {
         let registry = self.open("http://127.0.0.1", true).await?;
-        let host = host::host(&registry)?;
+        let host = self.host(&registry)?;
         let applied = host.apply(plan).await?;
         let names: Vec<String> = applied.plugins.iter().map(|(id, _)| id.to_string()).collect();
         applied.all()?;
@@ -146,10 +156,10 @@ impl Stage {
     /// Everything again with the server gone: lock, index, components and compiled code are in the cache.
     pub(super) async fn offline(&self, server: &Server, expected: &[String]) -> Done<()> {
         let registry = self.open(&server.url(), true).await?;
-        let online = choose(&registry, Refresh::Never, None, Mode::Keep).await?;
-        let locked = choose(&registry, Refresh::Never, Some(online.lock), Mode::Locked).await?;
+        let online = choose(&registry, &[PLUGIN], Refresh::Never, None, Mode::Keep).await?;
+        let locked = choose(&registry, &[PLUGIN], Refresh::Never, Some(online.lock), Mode::Locked).await?;
         let plan = registry.plan(&locked.resolution, &locked.wanted, |_| ()).await.map_err(cmd::explain)?;
-        let host = host::host(&registry)?;
+        let host = self.host(&registry)?;
         host.apply(plan).await?.all()?;
         let values = host.plugin(PLUGIN)?.call_wave(CALL).await;
         cmd::run::end(host).await;
@@ -166,13 +176,16 @@ impl Stage {
     pub(super) async fn tamper(&self) -> Done<()> {
         let public = self.registry.join("blobs").join("public");
         copy_tree(&public, &self.copy)?;
-        let victim = one_file(&self.copy.join("artifacts").join("sha256"))?;
-        flip(&victim)?;
         let root = TrustRoot::pinned(std::fs::read(self.registry.join("root.json"))?);
         let cache = Cache::at(self.cache.with_extension("fresh"))?;
         let url = format!("file://{}", std::path::absolute(&self.copy)?.display());
         let registry = Registry::open(&url, root, cache).await?;
-        let online = choose(&registry, Refresh::Always, None, Mode::Keep).await?;
+        let online = choose(&registry, &[PLUGIN], Refresh::Always, None, Mode::Keep).await?;
+        let artifacts = online.resolution.plugins.iter().map(|plugin| plugin.listing.artifact);
+        let largest =
+            artifacts.max_by_key(|artifact| artifact.size).ok_or_else(|| Failure::new("nothing was chosen"))?;
+        let victim = self.copy.join("artifacts").join("sha256").join(largest.digest.to_string());
+        flip(&victim)?;
         match registry.plan(&online.resolution, &online.wanted, |_| ()).await {
             Err(stoa_loader::PlanningError::Registry(error @ RegistryError::Mismatch { .. })) => {
                 Ok(((), format!("one byte flipped, and {BAD}refused{BAD:#}: {}", chain(&error))))
@@ -184,11 +197,18 @@ impl Stage {
 }
 
 /// What a host does to know what to run.
-async fn choose(registry: &Registry, refresh: Refresh, lock: Option<Lock>, mode: Mode) -> Result<Online, Failure> {
+pub(super) async fn choose(
+    registry: &Registry,
+    plugins: &[&str],
+    refresh: Refresh,
+    lock: Option<Lock>,
+    mode: Mode,
+) -> Result<Online, Failure> {
     let snapshot = registry.sync(refresh).await?;
-    let id: PluginId = PLUGIN.parse()?;
     let version: VersionReq = "^1".parse()?;
-    let wanted = Wanted::new(BTreeMap::new(), vec![Want::new(id, version)])?;
+    let wants: Result<Vec<Want>, Failure> =
+        plugins.iter().map(|id| Ok(Want::new(id.parse::<PluginId>()?, version.clone()))).collect();
+    let wanted = Wanted::new(BTreeMap::new(), wants?)?;
     let offer = host::host(registry)?.offer().to_core();
     let options = ResolveOptions::new("main".parse()?).with_mode(mode);
     let resolution = snapshot.resolve(&wanted, lock.as_ref(), &offer, &options).await.map_err(cmd::explain)?;
@@ -205,8 +225,16 @@ fn texts(values: &[Val]) -> Result<Vec<String>, Failure> {
     values.iter().map(|value| cmd::run::wave(std::slice::from_ref(value))).collect()
 }
 
+/// A size for people.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes / 1024 {
+        kib @ 0..10_000 => format!("{kib} KB"),
+        kib => format!("{}.{} MB", kib / 1024, kib % 1024 * 10 / 1024),
+    }
+}
+
 /// The result for a table: on one line, and not too long.
-fn shown(values: &[Val]) -> String {
+pub(super) fn shown(values: &[Val]) -> String {
     let text = texts(values).unwrap_or_default().join(" ");
     let short: String = text.chars().take(160).collect();
     if short.len() < text.len() { format!("{short}{DIM}…{DIM:#}") } else { short }
@@ -223,18 +251,6 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The largest file of a folder: a component, not a record or a readme.
-fn one_file(folder: &Path) -> Result<PathBuf, Failure> {
-    let mut files: Vec<(u64, PathBuf)> = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        files.push((entry.metadata()?.len(), entry.path()));
-    }
-    files.sort();
-    let largest = files.pop().map(|(_, path)| path);
-    largest.ok_or_else(|| Failure::new(format!("`{}` has no files", folder.display())))
 }
 
 fn flip(path: &Path) -> Result<(), Failure> {
