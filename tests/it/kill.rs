@@ -1,4 +1,5 @@
-//! `stoa serve` is killed at random instants while clients publish and yank, and started again on its folder.
+//! `stoa serve` is killed at random instants while clients publish and yank, and while it starts, and is started again on its
+//! folder.
 //!
 //! `STOA_SEED` repeats a run's instants; what the clients had done by then differs all the same.
 
@@ -31,6 +32,8 @@ const CLIENTS: u64 = 3;
 /// A kill comes so long after the clients begin, in microseconds: from 5 ms on, within 150 ms.
 const EARLIEST: u64 = 5_000;
 const SPREAD: u64 = 145_000;
+/// Every second restart is killed as well, within 100 ms: a start takes about as long.
+const SPREAD_OF_STARTS: u64 = 100_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// SplitMix64: a seed gives the same numbers everywhere.
@@ -219,8 +222,7 @@ fn log(server: &Server) -> Log {
 
 /// What was answered is in the log, once; what was not is asked again, and has one answer from then on.
 /// Of what was answered one request is asked again as well.
-fn settle(server: &Server, key: &str, requests: &mut [Request]) -> Log {
-    let before = log(server);
+fn settle(server: &Server, key: &str, before: &Log, requests: &mut [Request]) {
     for request in requests.iter().filter(|request| request.answer.is_some()) {
         assert!(before.releases.contains(&request.release), "{request:?} was accepted, and is lost");
         assert!(!request.yanks || before.yanked.contains(&request.release), "{request:?} was accepted, and is lost");
@@ -241,11 +243,10 @@ fn settle(server: &Server, key: &str, requests: &mut [Request]) -> Log {
     let once: BTreeSet<_> = after.releases.iter().collect();
     assert_eq!(once.len(), after.releases.len(), "nothing is recorded twice");
     assert!(after.releases.starts_with(&before.releases), "the log only grows");
-    after
 }
 
-/// Reads these releases as a host does, once the signed index covers `head`.
-async fn verify(registry: &Registry, head: u64, releases: &[String], yanked: &BTreeSet<String>) {
+/// Reads these releases as a host does, and the newest component of each plugin, once the signed index covers `head`.
+async fn verify(registry: &Registry, head: u64, releases: &BTreeSet<String>, yanked: &BTreeSet<String>) {
     let until = tokio::time::Instant::now() + PATIENCE;
     let snapshot = loop {
         let snapshot = registry.sync(Refresh::Always).await.expect("an index that the keys vouch for");
@@ -255,14 +256,19 @@ async fn verify(registry: &Registry, head: u64, releases: &[String], yanked: &BT
         assert!(tokio::time::Instant::now() < until, "the signed index does not come to event {head}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
+    let mut documents = BTreeMap::new();
     for release in releases {
         let (id, version) = release.split_once(' ').expect("a release");
-        let document = snapshot.document(&id.parse().expect("an id")).await.expect("a document");
-        let document = document.unwrap_or_else(|| panic!("`{id}` is in the log, and not in the index"));
-        let listing = document.releases.get(&version.parse().expect("a version"));
+        if !documents.contains_key(id) {
+            let document = snapshot.document(&id.parse().expect("an id")).await.expect("a document");
+            let document = document.unwrap_or_else(|| panic!("`{id}` is in the log, and not in the index"));
+            let (_, listing) = document.releases.iter().next_back().expect("a release");
+            registry.read(listing.artifact).await.expect("its component");
+            documents.insert(id, document);
+        }
+        let listing = documents[id].releases.get(&version.parse().expect("a version"));
         let listing = listing.unwrap_or_else(|| panic!("{release} is in the log, and not in the index"));
         assert_eq!(matches!(listing.state, State::Yanked { .. }), yanked.contains(release), "{release}");
-        registry.read(listing.artifact).await.expect("its component");
     }
 }
 
@@ -278,6 +284,7 @@ async fn fifty_kills_under_load_lose_nothing_that_was_accepted() {
     let public = format!("file://{}", registry.join("blobs/public").display());
     let cache = Cache::at(stage.path("host")).expect("a cache");
     let host = Registry::open(&public, TrustRoot::pinned(root.clone()), cache).await.expect("a registry");
+    let mut settled = BTreeSet::new();
     let (mut kept, mut asked, mut lost) = (BTreeMap::<String, Kept>::new(), 0, 0);
     for round in 0..KILLS {
         let after = Duration::from_micros(EARLIEST + random.below(SPREAD));
@@ -287,12 +294,22 @@ async fn fifty_kills_under_load_lose_nothing_that_was_accepted() {
         let left = immutable(&registry, &kept);
         assert_kept(&kept, &left);
         kept = left;
+        if round % 2 == 1 {
+            // A start ends what the index lacks: a kill within it meets an index run.
+            let starting = stage.starting("", "127.0.0.1:0");
+            thread::sleep(Duration::from_micros(random.below(SPREAD_OF_STARTS)));
+            drop(starting);
+        }
         server = stage.serve();
         let leftovers = fs::read_dir(registry.join("blobs/.beside")).expect("a folder").count();
         assert_eq!(leftovers, 0, "unfinished files are left");
-        let log = settle(&server, &key, &mut requests);
-        let releases: BTreeSet<String> = requests.into_iter().map(|request| request.release).collect();
-        verify(&host, log.head, &releases.into_iter().collect::<Vec<_>>(), &log.yanked).await;
+        // The start has brought the index to the head: what the round before asked again, and what this one was told.
+        let told = requests.iter().filter(|request| request.answer.is_some());
+        settled.extend(told.map(|request| request.release.clone()));
+        let log = log(&server);
+        verify(&host, log.head, &settled, &log.yanked).await;
+        settle(&server, &key, &log, &mut requests);
+        settled = requests.into_iter().map(|request| request.release).collect();
     }
     let _unseen = writeln!(io::stderr(), "kills: {KILLS}, under {asked} requests, {lost} of them without an answer");
     assert!(lost >= 25, "only {lost} requests were cut off by {KILLS} kills: the load is too low");
@@ -302,6 +319,6 @@ async fn fifty_kills_under_load_lose_nothing_that_was_accepted() {
     let log = log(&server);
     let cache = Cache::at(stage.path("newcomer")).expect("a cache");
     let newcomer = Registry::open(&server.url, TrustRoot::pinned(root), cache).await.expect("a registry");
-    verify(&newcomer, log.head, &log.releases, &log.yanked).await;
+    verify(&newcomer, log.head, &log.releases.iter().cloned().collect(), &log.yanked).await;
     assert_eq!(server.stop().code(), Some(0));
 }

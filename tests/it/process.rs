@@ -167,14 +167,8 @@ impl Stage {
     }
 
     fn serve_as(&self, prepare: &str, listen: &str) -> Server {
-        let ready = self.dir.path().join("address");
-        let _left_by_an_earlier_one = fs::remove_file(&ready);
-        let log = self.dir.path().join("server.log");
-        let args =
-            ["serve", "--listen", listen.trim_start_matches("http://"), "--ready-file", "address", "--dir", "registry"];
-        let child =
-            self.prepared(prepare, args).stdout(Stdio::null()).stderr(fs::File::create(&log).expect("a log")).spawn();
-        let mut server = Server { child: child.expect("the program runs"), url: String::new() };
+        let mut server = self.starting(prepare, listen);
+        let (ready, log) = (self.dir.path().join("address"), self.dir.path().join("server.log"));
         let until = Instant::now() + PATIENCE;
         while server.url.is_empty() {
             let ended = server.child.try_wait().expect("a child");
@@ -184,6 +178,16 @@ impl Stage {
             fs::read_to_string(&ready).unwrap_or_default().trim().clone_into(&mut server.url);
         }
         server
+    }
+
+    /// A server that has just begun to start at `listen`, and has no address yet.
+    pub(crate) fn starting(&self, prepare: &str, listen: &str) -> Server {
+        let _left_by_an_earlier_one = fs::remove_file(self.dir.path().join("address"));
+        let log = fs::File::create(self.dir.path().join("server.log")).expect("a log");
+        let listen = listen.trim_start_matches("http://");
+        let args = ["serve", "--listen", listen, "--ready-file", "address", "--dir", "registry"];
+        let child = self.prepared(prepare, args).stdout(Stdio::null()).stderr(log).spawn();
+        Server { child: child.expect("the program runs"), url: String::new() }
     }
 
     /// Makes the namespace `demo` over HTTP, and a key for it.
