@@ -58,9 +58,14 @@ impl fmt::Display for Failure {
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let failure = Self::new(chain(&error));
-        match (&error as &dyn Error).downcast_ref().and_then(RegistryError::attack) {
-            Some(attack) => failure.refused(attack),
-            None => failure,
+        let registry = (&error as &dyn Error).downcast_ref();
+        match (registry, registry.and_then(RegistryError::attack)) {
+            (Some(RegistryError::OtherRoot { .. }), _) => failure.code("refused-root").hint(
+                "compare the pinned root with what the registry's operator published: a registry that was made anew \
+                 has another one, and so has somebody who stands in its place",
+            ),
+            (_, Some(attack)) => failure.refused(attack),
+            _ => failure,
         }
     }
 }

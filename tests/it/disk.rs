@@ -147,8 +147,17 @@ fn a_publish_to_a_full_disk_is_refused_and_works_again_when_there_is_room() {
 
 fn remount(stage: &Stage, server: &Server, how: &str) {
     let (mounts, blobs) = (format!("--mount=/proc/{}/ns/mnt", server.pid()), format!("{}/blobs", stage.registry()));
-    let run = Command::new("nsenter").args([&mounts, "mount", "-o", how, &blobs]).output().expect("nsenter runs");
-    assert!(run.status.success(), "{run:?}");
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let run = Command::new("nsenter").args([&mounts, "mount", "-o", how, &blobs]).output().expect("nsenter runs");
+        if run.status.success() {
+            return;
+        }
+        // Pages follow the index in a task of their own: while one is being written, nothing can be made read-only.
+        let busy = String::from_utf8_lossy(&run.stderr).contains("busy");
+        assert!(busy && Instant::now() < until, "{run:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
