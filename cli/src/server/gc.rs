@@ -1,6 +1,6 @@
 //! `stoa gc`, and the same once a day while the registry is served.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, mem::ManuallyDrop, time::Duration};
 
 use serde_json::json;
 use stoa_indexer::gc::{Collector, GRACE, GcError, Group, Order, Others, Report, Tally};
@@ -65,9 +65,12 @@ pub(super) fn alone(layout: &Layout) -> Result<Exclusive, Failure> {
 
 async fn collect(collector: &Collector, layout: &Layout, grace: i64, rehearse: bool) -> Result<Report, Failure> {
     // Whoever holds it knows that no other collector lives.
-    let _alone = alone(layout)?;
+    // Where this future is dropped, a thread may be deleting still: then the lock is held until the process ends.
+    let alone = ManuallyDrop::new(alone(layout)?);
     let order = Order { grace, rehearse, others: Others::Excluded };
-    collector.run(order, now()).await.map_err(failure)
+    let report = collector.run(order, now()).await.map_err(failure);
+    drop(ManuallyDrop::into_inner(alone));
+    report
 }
 
 fn failure(error: GcError) -> Failure {

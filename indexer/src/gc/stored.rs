@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use stoa_core::{
     digest::Digest,
     event::{Fact, Sealed},
@@ -106,8 +106,10 @@ impl Collector {
             self.catch_up(&mut named).await?;
             let claimed = self.claims.claimed(ground.now).await.map_err(GcError::Claims)?.blobs;
             let deletions: Vec<_> = rows.iter().map(|row| self.carry_out(row, &named, &claimed, began)).collect();
-            let mut outcomes = stream::iter(deletions).buffer_unordered(PARALLEL);
-            while let Some((size, stays)) = outcomes.try_next().await? {
+            // All are answered before the first failure is told: none comes true when this run has ended.
+            let outcomes: Vec<_> = stream::iter(deletions).buffer_unordered(PARALLEL).collect().await;
+            for outcome in outcomes {
+                let (size, stays) = outcome?;
                 match stays {
                     Some(why) => report.keep(Group::Stored, why, size),
                     None => report.collect(Group::Stored, size),

@@ -60,7 +60,8 @@ impl MemoryBlobs {
     #[must_use]
     pub fn fork(&self) -> Self {
         let blobs = Arc::new(Mutex::new(self.lock().clone()));
-        Self { blobs, secret: self.secret.clone(), hooks: Hooks::default() }
+        let stopped = Arc::new(Mutex::new(*self.stopped.lock().unwrap_or_else(PoisonError::into_inner)));
+        Self { blobs, secret: self.secret.clone(), hooks: Hooks::default(), stopped }
     }
 
     /// What a test can do to it.
