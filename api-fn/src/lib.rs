@@ -18,4 +18,5 @@ pub mod token;
 
 pub use app::{ApiConfig, App, Bell, Clock};
 pub use auth::{bootstrap_admin_key, recovery_admin_key};
+pub use publish::fence::OpenPublishes;
 pub use routes::router;

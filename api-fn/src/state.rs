@@ -12,7 +12,8 @@
 //! | [`PublishItem`] | `publishes` | `ID` | no: private, expires |
 //!
 //! Namespaces, plugins and releases are never removed; so a publish that has seen a namespace or a dependency
-//! need not ask for it again in its transaction. Every release and yank of a plugin rewrites its
+//! need not ask for it again in its transaction. Stored blobs may be removed while nothing names them: a publish
+//! that relies on some also expects [`stoa_store::sweep::Sweep`] unchanged. Every release and yank of a plugin rewrites its
 //! [`PluginItem`] on condition that it is still the one that was read: two publishes of one plugin can not
 //! both count from the same state.
 
@@ -252,10 +253,15 @@ pub struct PublishItem {
     pub expires_at: Time,
 }
 
+impl PublishItem {
+    /// The partition that all begun publishes lie in.
+    pub const PARTITION: &str = "publishes";
+}
+
 impl Item for PublishItem {
     type Name<'a> = PublishId;
 
     fn key(id: PublishId) -> Result<ItemKey, KeyError> {
-        ItemKey::new("publishes", id.to_string())
+        ItemKey::new(Self::PARTITION, id.to_string())
     }
 }

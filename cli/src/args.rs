@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Restore(Restore),
     /// Make a registry whole whose ledger lacks events that were signed, or give them up.
     Recover(Recover),
+    /// Remove what no host needs any more from a registry's folder.
+    Gc(Gc),
     /// Make namespaces: who publishes under which name.
     Namespace(Namespace),
     /// Make and revoke API keys.
@@ -152,6 +154,50 @@ pub(crate) struct Recover {
     /// The last event that anybody may have seen signed, where no file here shows it.
     #[arg(long, value_name = "SEQ", requires = "reason")]
     pub(crate) lost_after: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// The folder of the registry, made by `stoa init`. It may be served meanwhile.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Remove nothing, and show what would go.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// For how long hosts that synced once go on reading what they synced: such as `7d`, `12h` or `90m`.
+    #[arg(long, default_value = "7d", value_name = "TIME")]
+    pub(crate) grace: Grace,
+    /// Allow a grace of less than an hour: hosts that are reading are cut off until they sync again.
+    #[arg(long)]
+    pub(crate) cut_off_hosts: bool,
+}
+
+/// A grace period, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grace(pub(crate) i64);
+
+impl Grace {
+    /// The longest: 60 days.
+    const MOST: i64 = 60 * 24 * 60 * 60;
+}
+
+impl std::str::FromStr for Grace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("`{text}` is not a time of at most 60 days, such as `7d`, `12h` or `90m`");
+        let unit = text.chars().next_back().ok_or_else(refuse)?;
+        let seconds = match unit {
+            'd' => 24 * 60 * 60,
+            'h' => 60 * 60,
+            'm' => 60,
+            _ => return Err(refuse()),
+        };
+        let digits = &text[..text.len() - 1];
+        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        let count = digits.parse::<i64>().ok().filter(|_| plain).ok_or_else(refuse)?;
+        count.checked_mul(seconds).filter(|total| *total <= Self::MOST).map(Self).ok_or_else(refuse)
+    }
 }
 
 /// Whom an administrative command speaks to, and as whom.
@@ -374,6 +420,17 @@ impl std::str::FromStr for Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grace_is_a_number_and_a_unit_of_at_most_60_days() {
+        for (text, seconds) in [("7d", 604_800), ("12h", 43_200), ("90m", 5_400), ("0m", 0), ("60d", 5_184_000)] {
+            assert_eq!(text.parse(), Ok(Grace(seconds)));
+        }
+        for text in ["", "d", "7", "7s", "-1d", "+1d", "1.5h", "61d", "99999999999999999999d", "7 d", "7é"] {
+            let rule = format!("`{text}` is not a time of at most 60 days, such as `7d`, `12h` or `90m`");
+            assert_eq!(text.parse::<Grace>(), Err(rule));
+        }
+    }
 
     #[test]
     fn the_command_line_holds_together() {

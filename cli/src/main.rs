@@ -36,6 +36,7 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Backup(args) => cmd::backup::backup(&args, output).await,
         Command::Restore(args) => cmd::backup::restore(&args, output).await,
         Command::Recover(args) => cmd::backup::recover(&args, output).await,
+        Command::Gc(args) => server::gc(&args, output).await,
         Command::Namespace(args) => cmd::admin::namespace(&args.command, output).await,
         Command::Key(args) => cmd::admin::key(&args.command, output).await,
         Command::Publish(args) => cmd::publish::run(&args, output).await,

@@ -3,6 +3,7 @@
 mod backup;
 mod ceremony;
 mod files;
+mod gc;
 mod init;
 mod keys;
 mod left;
@@ -12,6 +13,7 @@ mod restore;
 mod serve;
 
 pub(crate) use backup::backup;
+pub(crate) use gc::gc;
 pub(crate) use init::init;
 pub(crate) use recover::{Loss, recover};
 pub(crate) use restore::{Signing, restore};

@@ -2,6 +2,7 @@
 
 mod error;
 mod follow;
+pub mod gc;
 mod pages;
 mod run;
 mod signer;

@@ -118,6 +118,29 @@ impl Entry {
     }
 }
 
+/// The documents that the pages were made from: a page may be made from one again, also where a newer one is signed.
+pub(crate) async fn documents(blobs: &dyn Blobs) -> Result<BTreeSet<Digest>, IndexerError> {
+    Ok(load(blobs).await?.0.plugins.values().map(|entry| entry.document.digest).collect())
+}
+
+async fn load(blobs: &dyn Blobs) -> Result<(Pages, Precondition), IndexerError> {
+    let key = BlobKey::Public(PublicPath::Pages);
+    let blob = match blobs.get(&key, MAX_LIST_BYTES).await {
+        Ok(Some(blob)) => blob,
+        Ok(None) => return Ok((Pages::default(), Precondition::Absent)),
+        // A list that nobody would read is replaced as well.
+        Err(BlobError::TooLarge { .. }) => {
+            let meta = blobs.head(&key).await?;
+            let found = meta.map_or(Precondition::Absent, |meta| Precondition::Tag(meta.tag));
+            return Ok((Pages::default(), found));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // A list that can not be read is a list from another time: everything is written anew.
+    let pages: Pages = serde_json::from_slice(&blob.bytes).unwrap_or_default();
+    Ok((pages, Precondition::Tag(blob.tag)))
+}
+
 /// Writes the pages.
 #[derive(Clone)]
 pub struct PagesProjection {
@@ -145,7 +168,7 @@ impl PagesProjection {
     /// # Errors
     /// [`IndexerError`]: the pages stay as listed, the index is not touched.
     pub async fn update(&self, head: &Head, documents: &[Document]) -> Result<usize, IndexerError> {
-        let (pages, found) = self.load().await?;
+        let (pages, found) = load(&*self.blobs).await?;
         self.write(pages, &found, head, documents).await
     }
 
@@ -154,7 +177,7 @@ impl PagesProjection {
     /// # Errors
     /// [`IndexerError`], as of [`PagesProjection::update`].
     pub async fn rebuild(&self, head: &Head, documents: &[Document]) -> Result<usize, IndexerError> {
-        let (before, found) = self.load().await?;
+        let (before, found) = load(&*self.blobs).await?;
         let left: BTreeSet<&PluginId> = documents.iter().map(|document| &document.id).collect();
         // Before the list forgets them: a run that is cut off here is repeated.
         for id in before.plugins.keys().filter(|id| !left.contains(id)) {
@@ -199,25 +222,7 @@ impl PagesProjection {
     /// # Errors
     /// [`IndexerError`].
     pub async fn seq(&self) -> Result<u64, IndexerError> {
-        Ok(self.load().await?.0.seq)
-    }
-
-    async fn load(&self) -> Result<(Pages, Precondition), IndexerError> {
-        let key = BlobKey::Public(PublicPath::Pages);
-        let blob = match self.blobs.get(&key, MAX_LIST_BYTES).await {
-            Ok(Some(blob)) => blob,
-            Ok(None) => return Ok((Pages::default(), Precondition::Absent)),
-            // A list that nobody would read is replaced as well.
-            Err(BlobError::TooLarge { .. }) => {
-                let meta = self.blobs.head(&key).await?;
-                let found = meta.map_or(Precondition::Absent, |meta| Precondition::Tag(meta.tag));
-                return Ok((Pages::default(), found));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        // A list that can not be read is a list from another time: everything is written anew.
-        let pages: Pages = serde_json::from_slice(&blob.bytes).unwrap_or_default();
-        Ok((pages, Precondition::Tag(blob.tag)))
+        Ok(load(&*self.blobs).await?.0.seq)
     }
 
     async fn write_shared(&self) -> Result<(), IndexerError> {

@@ -13,7 +13,7 @@ use stoa_core::{
     path::PublicPath,
     time::{DAY, Time},
     trust::{
-        CachedTrust, Config, SecretKey, Step, Updater,
+        SecretKey,
         writer::{self, Target, Terms},
     },
 };
@@ -330,18 +330,7 @@ impl Signer {
 
     /// Reads the tree as a client with nothing but the first root would, with the new timestamp in place.
     async fn check_as_client(&self, timestamp: &[u8], now: Time) -> Result<(), IndexerError> {
-        let mut client = Updater::open(&self.root, CachedTrust::default(), now, Config::default())?;
-        while let Step::Fetch { file, max_bytes, .. } = client.next() {
-            let bytes = match file.path() {
-                Some(PublicPath::Timestamp) => Some(timestamp.to_vec()),
-                Some(path) => {
-                    let blob = self.tree.blobs.get(&BlobKey::Public(path), max_bytes).await?;
-                    blob.map(|blob| blob.bytes.to_vec())
-                }
-                None => None,
-            };
-            client.receive(bytes.as_deref())?;
-        }
+        self.tree.read_as_client(&self.root, Some(timestamp), now).await?;
         Ok(())
     }
 }

@@ -9,7 +9,8 @@ use stoa_core::{
     document::{Document, MAX_DOCUMENT_BYTES},
     id::PluginId,
     path::{PublicPath, RoleFile},
-    trust::{BitLength, Envelope, Limits, writer::Target},
+    time::Time,
+    trust::{BitLength, CachedTrust, Config, Envelope, Limits, Step, Updater, writer::Target},
 };
 use stoa_store::blobs::{Blob, BlobKey, Blobs};
 
@@ -26,7 +27,7 @@ pub(crate) struct Tree {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pointer {
     pub(crate) version: NonZeroU64,
-    pub(crate) expires: stoa_core::time::Time,
+    pub(crate) expires: Time,
     pub(crate) snapshot: NonZeroU64,
 }
 
@@ -48,7 +49,7 @@ struct Meta {
 #[derive(Deserialize)]
 struct TimestampWire {
     version: NonZeroU64,
-    expires: stoa_core::time::Time,
+    expires: Time,
     meta: BTreeMap<String, Meta>,
 }
 
@@ -146,6 +147,29 @@ impl Tree {
             return Err(IndexerError::Diverged { path: path.to_string(), found, expected });
         }
         Ok(Document::read(id, &bytes)?)
+    }
+
+    /// Reads and verifies the index as a client with nothing but the first root would: with `timestamp` in place of the
+    /// one that lies there, where one is given.
+    pub(crate) async fn read_as_client(
+        &self,
+        root: &[u8],
+        timestamp: Option<&[u8]>,
+        now: Time,
+    ) -> Result<Updater, IndexerError> {
+        let mut client = Updater::open(root, CachedTrust::default(), now, Config::default())?;
+        while let Step::Fetch { file, max_bytes, .. } = client.next() {
+            let bytes = match (file.path(), timestamp) {
+                (Some(PublicPath::Timestamp), Some(timestamp)) => Some(timestamp.to_vec()),
+                (Some(path), _) => {
+                    let blob = self.blobs.get(&BlobKey::Public(path), max_bytes).await?;
+                    blob.map(|blob| blob.bytes.to_vec())
+                }
+                (None, _) => None,
+            };
+            client.receive(bytes.as_deref())?;
+        }
+        Ok(client)
     }
 
     /// The bytes of `trust/VERSION.ROLE.json`.

@@ -6,6 +6,7 @@ mod crash;
 mod disk;
 mod errors;
 mod flaws;
+mod gc;
 mod guests;
 mod journey;
 mod kill;

@@ -74,13 +74,13 @@ pub(crate) async fn check(
 }
 
 /// Moves checked bytes to `store/`. Bytes that are there already are the same: only checked bytes get there.
-pub(crate) async fn keep(app: &App, checked: Vec<Checked>) -> Result<(), Problem> {
+pub(crate) async fn keep(app: &App, checked: &[Checked]) -> Result<(), Problem> {
     for Checked { blob, origin } in checked {
         let to = BlobKey::Store(blob.digest);
         let put = match origin {
             Origin::Stored => Ok(Put::Exists),
-            Origin::Uploaded(id, tag) => app.blobs.copy_new(&BlobKey::Upload(id), &tag, &to).await,
-            Origin::Sent(bytes) => app.blobs.put_new(&to, bytes).await,
+            Origin::Uploaded(id, tag) => app.blobs.copy_new(&BlobKey::Upload(*id), tag, &to).await,
+            Origin::Sent(bytes) => app.blobs.put_new(&to, bytes.clone()).await,
         };
         match put {
             Ok(Put::Created | Put::Exists) => {}
@@ -88,12 +88,23 @@ pub(crate) async fn keep(app: &App, checked: Vec<Checked>) -> Result<(), Problem
             // not there any more.
             Err(BlobError::Missing(_) | BlobError::Precondition { .. }) => {
                 let moved = app.blobs.head(&to).await.map_err(|error| blob_problem(&error))?;
-                moved.ok_or_else(|| missing(blob))?;
+                moved.ok_or_else(|| missing(*blob))?;
             }
             Err(error) => return Err(blob_problem(&error)),
         }
     }
     Ok(())
+}
+
+/// Whether what was kept is all there still: nothing named it, and garbage has been collected meanwhile.
+pub(crate) async fn still_kept(app: &App, checked: &[Checked]) -> Result<bool, Problem> {
+    for Checked { blob, .. } in checked {
+        let there = app.blobs.head(&BlobKey::Store(blob.digest)).await.map_err(|error| blob_problem(&error))?;
+        if there.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Removes a publish's uploads. A failure is no fault of the publish: what is left expires within a day.

@@ -1,7 +1,10 @@
 //! The steps of a publish, in their order.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
+    digest::Digest,
     event::Fact,
     release::BlobRef,
     time::{DAY, Time},
@@ -9,6 +12,7 @@ use stoa_core::{
 use stoa_store::{
     blobs::BlobKey,
     ledger::{Expect, OperationId},
+    sweep::Sweep,
     upload::{PresignedUpload, UploadGrant},
 };
 
@@ -19,6 +23,7 @@ use crate::{
     problem::{Code, Problem},
     publish::{
         blobs::{self, Source, blob_problem},
+        fence,
         gather::{Gathered, gather},
         id::PublishId,
         plan, rules,
@@ -34,6 +39,8 @@ const LIFETIME: i64 = DAY;
 /// How many times a publish is decided anew because others changed its plugin. Each time somebody else has
 /// made progress.
 const ATTEMPTS: usize = 64;
+/// How many times the bytes of a publish are checked anew because old ones that it relied on were removed.
+const ROUNDS: usize = 4;
 /// How many questions to the blob store are under way at once.
 const QUESTIONS: usize = 8;
 
@@ -100,39 +107,90 @@ pub(crate) async fn finish<'s>(
     source: Source,
 ) -> Result<Vec<Visible<'s>>, Problem> {
     check_scopes(caller, set)?;
-    let id = PublishId::of(caller.id(), set.records());
-    let mut gathered = gather(app.ledger.as_ref(), set, app.clock.now()).await?;
-    let fresh = rules::fresh(set, &gathered.known)?;
-    let (mut facts, mut checked) = (plan::Facts::new(), Vec::new());
-    for candidate in &fresh {
-        let (found, blobs) = blobs::check(app, &source, candidate).await?;
-        facts.insert(candidate.release.id.clone(), found);
-        checked.extend(blobs);
+    let publish = Publish {
+        app,
+        caller,
+        set,
+        id: PublishId::of(caller.id(), set.records()),
+        blobs: set.blobs()?.iter().map(|blob| blob.digest).collect(),
+    };
+    for _ in 0..ROUNDS {
+        if let Some(visible) = publish.decide(&source).await? {
+            return Ok(visible);
+        }
     }
-    uses::check(&fresh, set, &gathered.known, &facts)?;
-    plan::check_history(&fresh, &gathered.known, &facts)?;
-    // From here on something stays: only a race that is lost, or a crash, leaves bytes that nobody names, and
-    // those are found by garbage collection. Deleting them here could take them from a publish of the same
-    // bytes that is just being decided.
-    blobs::keep(app, checked).await?;
-    for _ in 0..ATTEMPTS {
+    let detail = format!("old bytes that publish {} relied on were removed {ROUNDS} times", publish.id);
+    Err(Problem::new(Code::Contended, detail))
+}
+
+/// A publish that is being finished.
+struct Publish<'p, 's> {
+    app: &'p App,
+    caller: &'p Caller,
+    set: &'s Set,
+    id: PublishId,
+    /// What has to be in `store/` when it commits.
+    blobs: BTreeSet<Digest>,
+}
+
+impl<'s> Publish<'_, 's> {
+    /// What the ledger knows, and the sweep that its blobs have nothing to fear from.
+    async fn look(&self) -> Result<(Gathered, Sweep), Problem> {
+        let gathered = gather(self.app.ledger.as_ref(), self.set, self.app.clock.now());
+        // Read at the same time: what changed in between, the commit finds out.
+        futures::try_join!(gathered, fence::clear(self.app, &self.blobs))
+    }
+
+    /// Checks the bytes and commits. `None` where garbage collection took some of the bytes meanwhile.
+    async fn decide(&self, source: &Source) -> Result<Option<Vec<Visible<'s>>>, Problem> {
+        let (app, set) = (self.app, self.set);
+        let (mut gathered, mut sweep) = self.look().await?;
         let fresh = rules::fresh(set, &gathered.known)?;
-        if fresh.is_empty() {
-            clean_up(app, id, set, &source).await?;
-            return visible(app, set, &gathered).await;
+        let (mut facts, mut checked) = (plan::Facts::new(), Vec::new());
+        for candidate in &fresh {
+            let (found, blobs) = blobs::check(app, source, candidate).await?;
+            facts.insert(candidate.release.id.clone(), found);
+            checked.extend(blobs);
         }
+        uses::check(&fresh, set, &gathered.known, &facts)?;
         plan::check_history(&fresh, &gathered.known, &facts)?;
-        let (draft, writes) = plan::transaction(caller.actor(), &fresh, &gathered, &facts)?;
-        let now = app.clock.now();
-        if let Outcome::Done =
-            items::commit(app.ledger.as_ref(), operation("publish", &[id.to_string()])?, Some(draft), writes, now)
-                .await?
-        {
-            app.bell.ring();
+        // From here on something stays: only a race that is lost, or a crash, leaves bytes that nobody names, and
+        // those are found by garbage collection. Deleting them here could take them from a publish of the same
+        // bytes that is just being decided.
+        blobs::keep(app, &checked).await?;
+        for _ in 0..ATTEMPTS {
+            let fresh = rules::fresh(set, &gathered.known)?;
+            if fresh.is_empty() {
+                clean_up(app, self.id, set, source).await?;
+                return visible(app, set, &gathered).await.map(Some);
+            }
+            plan::check_history(&fresh, &gathered.known, &facts)?;
+            self.commit(&fresh, &gathered, &facts, &sweep).await?;
+            let before = sweep;
+            (gathered, sweep) = self.look().await?;
+            if sweep != before && !blobs::still_kept(app, &checked).await? {
+                return Ok(None);
+            }
         }
-        gathered = gather(app.ledger.as_ref(), set, now).await?;
+        Err(Problem::new(Code::Contended, format!("publish {} met changes by others {ATTEMPTS} times", self.id)))
     }
-    Err(Problem::new(Code::Contended, format!("publish {id} met changes by others {ATTEMPTS} times")))
+
+    async fn commit(
+        &self,
+        fresh: &[&Candidate],
+        gathered: &Gathered,
+        facts: &plan::Facts,
+        sweep: &Sweep,
+    ) -> Result<(), Problem> {
+        let (draft, mut writes) = plan::transaction(self.caller.actor(), fresh, gathered, facts)?;
+        writes.push(sweep.unchanged());
+        let operation = operation("publish", &[self.id.to_string()])?;
+        let ledger = self.app.ledger.as_ref();
+        if let Outcome::Done = items::commit(ledger, operation, Some(draft), writes, self.app.clock.now()).await? {
+            self.app.bell.ring();
+        }
+        Ok(())
+    }
 }
 
 async fn clean_up(app: &App, id: PublishId, set: &Set, source: &Source) -> Result<(), Problem> {
@@ -149,10 +207,13 @@ fn check_scopes(caller: &Caller, set: &Set) -> Result<(), Problem> {
 async fn open(app: &App, id: PublishId, fresh: &[&Candidate], expires_at: Time) -> Result<Open, Problem> {
     let releases = fresh.iter().map(|candidate| candidate.release.clone()).collect();
     let blobs = Set::new(releases, app.config.max_artifact_bytes)?.blobs()?;
+    // Read after the publish was recorded, which spares its blobs from later sweeps, and before they are looked for.
+    let sweep = &fence::read(app).await?;
     let asked = stream::iter(blobs).map(|blob| async move {
         let grant =
             UploadGrant { id: id.upload(&blob.digest), digest: blob.digest, size: blob.size, expires: expires_at };
-        if is_here(app, &BlobKey::Store(blob.digest), blob).await?
+        let stays = !sweep.condemned().contains(&blob.digest);
+        if (stays && is_here(app, &BlobKey::Store(blob.digest), blob).await?)
             || is_here(app, &BlobKey::Upload(grant.id), blob).await?
         {
             return Ok(None);

@@ -108,8 +108,8 @@ mod tests {
     };
 
     /// Besides its writes, a transaction with an event has three keys of the ledger's own: the head, the event and
-    /// the operation.
-    const OWN_KEYS: usize = 3;
+    /// the operation. The sweep that the publish expects is one more.
+    const OWN_KEYS: usize = 3 + 1;
 
     fn writes(ids: &[String]) -> Vec<Write> {
         let blob = json!({"digest": Digest::of(b"x"), "size": 1});

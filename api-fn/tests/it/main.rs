@@ -11,5 +11,6 @@ mod refusals;
 mod replay;
 mod requests;
 mod support;
+mod sweep;
 mod uses;
 mod yank;

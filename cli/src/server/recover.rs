@@ -51,6 +51,8 @@ pub(crate) async fn recover(dir: &Path, loss: &Loss<'_>, now: Time) -> Result<Re
     let settings = layout.read_settings()?;
     let root = layout.read_root()?;
     let _alone = Exclusive::take(dir)?;
+    // What events name that are not replayed yet is garbage to a collector.
+    let _uncollected = super::gc::alone(&layout)?;
     let registry = Registry::open(&layout).await?;
     let (own, newer) = (Left::new(dir), loss.newer.map(Left::new));
     let left: Vec<&Left> = newer.iter().chain([&own]).collect();

@@ -15,9 +15,11 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use stoa_api::OpenPublishes;
 use stoa_core::{digest::Digest, index::IndexKeys};
 use stoa_indexer::{
     Follower,
+    gc::Collector,
     site::{Site, SiteConfig},
 };
 use stoa_store::{blobs::Blobs, folder::FolderBlobs, ledger::Ledger, sqlite::SqliteLedger};
@@ -64,6 +66,11 @@ impl Layout {
 
     pub(super) fn blobs(&self) -> PathBuf {
         self.0.join("blobs")
+    }
+
+    /// Holds the lock of whoever collects garbage.
+    pub(super) fn gc(&self) -> PathBuf {
+        self.0.join("gc")
     }
 
     /// The first root: what hosts pin.
@@ -123,6 +130,12 @@ impl Registry {
         let ledger = SqliteLedger::open(&layout.ledger()).await?;
         let blobs = FolderBlobs::open(&layout.blobs()).await?;
         Ok(Self { ledger: Arc::new(ledger), blobs: Arc::new(blobs) })
+    }
+
+    /// What collects garbage.
+    pub(super) fn collector(&self, root: &[u8]) -> Collector {
+        let claims = Arc::new(OpenPublishes::new(self.ledger.clone()));
+        Collector::new(self.ledger.clone(), self.blobs.clone(), claims, root)
     }
 
     /// What follows an event.

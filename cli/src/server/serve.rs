@@ -89,13 +89,15 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     let pages = Wake::default();
     let projecting = tokio::spawn(project(follower.clone(), pages.clone(), pulse.clone()));
     let indexing = tokio::spawn(follow(follower, registry.clone(), wake, pages, pulse));
+    let collecting = tokio::spawn(super::gc::daily(registry.collector(&root), layout.clone()));
     announce(args, &settings.name, address, &url, output)?;
     let served = axum::serve(listener, app).with_graceful_shutdown(signal()).into_future();
     drain(served, output).await?;
     // Whatever is committed and not yet visible becomes so at the next start.
     indexing.abort();
     projecting.abort();
-    let _cancelled = tokio::join!(indexing, projecting);
+    collecting.abort();
+    let _cancelled = tokio::join!(indexing, projecting, collecting);
     // The last connection to close writes the log of changes back: the ledger is one file afterwards.
     drop(registry);
     output.note(format_args!("{DIM}stopped{DIM:#}"));

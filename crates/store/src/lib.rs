@@ -8,4 +8,5 @@ pub mod folder;
 pub mod ledger;
 pub mod memory;
 pub mod sqlite;
+pub mod sweep;
 pub mod upload;

@@ -12,7 +12,7 @@ const PLUGINS: [&str; 5] = ["demo:alpha", "demo:beta", "demo:gamma", "other:alph
 
 /// Something that somebody does; it is made possible by what came before.
 #[derive(Debug, Clone)]
-enum Deed {
+pub(crate) enum Deed {
     Namespace,
     /// Publishes the next version of each plugin whose bit is set, all at once.
     Release(u8),
@@ -22,7 +22,7 @@ enum Deed {
     Unyank(usize),
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+pub(crate) fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         1 => Just(Deed::Namespace),
         5 => (1u8..32).prop_map(Deed::Release),
@@ -33,7 +33,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 
 /// Turns deeds into facts that the API would have let through.
 #[derive(Default)]
-struct Model {
+pub(crate) struct Model {
     namespaces: usize,
     /// Whether each release is listed.
     releases: BTreeMap<(&'static str, String), bool>,
@@ -41,7 +41,7 @@ struct Model {
 }
 
 impl Model {
-    fn fact(&mut self, deed: &Deed) -> Fact {
+    pub(crate) fn fact(&mut self, deed: &Deed) -> Fact {
         match deed {
             Deed::Release(bits) => self.release(*bits),
             Deed::Yank(n) => self.turn(*n, true).unwrap_or_else(|| self.namespace()),

@@ -2,6 +2,7 @@
 
 mod budget;
 mod epoch;
+mod gc;
 mod history;
 mod operations;
 mod pages;

@@ -53,12 +53,20 @@ pub(crate) struct World {
     blobs: BTreeMap<Digest, Vec<u8>>,
     offline: Vec<(OfflineRole, Vec<u8>)>,
     events: i64,
+    /// Seconds in which nothing happened.
+    waited: i64,
 }
 
 impl World {
     /// A ledger without any event.
     pub(crate) fn empty() -> Self {
-        Self { ledger: Arc::new(MemoryLedger::in_memory()), blobs: BTreeMap::new(), offline: offline(), events: 0 }
+        Self {
+            ledger: Arc::new(MemoryLedger::in_memory()),
+            blobs: BTreeMap::new(),
+            offline: offline(),
+            events: 0,
+            waited: 0,
+        }
     }
 
     /// A registry that has begun.
@@ -96,9 +104,18 @@ impl World {
         committed.event.expect("an event")
     }
 
+    pub(crate) async fn ledger_head(&self) -> u64 {
+        self.ledger.head().await.expect("a head").seq
+    }
+
+    /// Lets time pass in which nothing happens.
+    pub(crate) fn wait(&mut self, seconds: i64) {
+        self.waited += seconds;
+    }
+
     /// When the next event happens.
     pub(crate) fn now(&self) -> Time {
-        Time::from_unix(BEGINNING + self.events * 60)
+        Time::from_unix(BEGINNING + self.events * 60 + self.waited)
     }
 
     /// A store with the checked blobs and the offline files, and nothing of the index yet.

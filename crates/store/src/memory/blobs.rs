@@ -24,10 +24,6 @@ struct Stored {
 }
 
 impl Stored {
-    fn new(bytes: Bytes) -> Self {
-        Self { bytes, modified: clock() }
-    }
-
     fn tag(&self) -> ETag {
         ETag::new(Digest::of(&self.bytes).to_string())
     }
@@ -50,24 +46,37 @@ pub struct MemoryBlobs {
     blobs: Arc<Mutex<BTreeMap<String, Stored>>>,
     secret: UploadSecret,
     hooks: Hooks,
+    /// What the clock is stopped at, if a test has stopped it.
+    stopped: Arc<Mutex<Option<Time>>>,
 }
 
 impl MemoryBlobs {
     /// An empty store whose upload addresses are signed with `secret`.
     pub fn new(secret: UploadSecret) -> Self {
-        Self { blobs: Arc::default(), secret, hooks: Hooks::default() }
+        Self { blobs: Arc::default(), secret, hooks: Hooks::default(), stopped: Arc::default() }
     }
 
     /// A store of its own with the same blobs, as a copy of a disk has them, and with no strings on it.
     #[must_use]
     pub fn fork(&self) -> Self {
         let blobs = Arc::new(Mutex::new(self.lock().clone()));
-        Self { blobs, secret: self.secret.clone(), hooks: Hooks::default() }
+        let stopped = Arc::new(Mutex::new(*self.stopped.lock().unwrap_or_else(PoisonError::into_inner)));
+        Self { blobs, secret: self.secret.clone(), hooks: Hooks::default(), stopped }
     }
 
     /// What a test can do to it.
     pub fn hooks(&self) -> &Hooks {
         &self.hooks
+    }
+
+    /// Stops the engine's clock at `now`: what is put from here on was put then.
+    pub fn stop_clock(&self, now: Time) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    fn stored(&self, bytes: Bytes) -> Stored {
+        let stopped = *self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        Stored { bytes, modified: stopped.unwrap_or_else(clock) }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Stored>> {
@@ -93,7 +102,7 @@ impl Blobs for MemoryBlobs {
             if blobs.contains_key(&path) {
                 return Ok(Put::Exists);
             }
-            blobs.insert(path.clone(), Stored::new(bytes));
+            blobs.insert(path.clone(), self.stored(bytes));
             Ok(Put::Created)
         };
         self.run(Call::PutNew, &path, effect).await
@@ -104,7 +113,7 @@ impl Blobs for MemoryBlobs {
         let effect = |blobs: &mut BTreeMap<String, Stored>| {
             let found = blobs.get(&path).map(Stored::tag);
             expected.check(key, found)?;
-            let stored = Stored::new(bytes);
+            let stored = self.stored(bytes);
             let tag = stored.tag();
             blobs.insert(path.clone(), stored);
             Ok(tag)
@@ -171,7 +180,7 @@ impl Blobs for MemoryBlobs {
             if blobs.contains_key(&path) {
                 return Ok(Put::Exists);
             }
-            blobs.insert(path.clone(), Stored::new(stored.bytes));
+            blobs.insert(path.clone(), self.stored(stored.bytes));
             Ok(Put::Created)
         };
         self.run(Call::Copy, &path, effect).await
