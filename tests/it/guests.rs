@@ -8,6 +8,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use stoa_core::{
@@ -45,6 +46,9 @@ fn compiled() -> (PathBuf, File) {
     (folder, turn)
 }
 
+/// How long compiling may take on the busiest machine.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// A host that runs both, from an empty cache and the signed index alone.
 async fn host(stage: &Stage, url: &str, code: &Path) -> Host<()> {
     let root = TrustRoot::pinned(fs::read(stage.root()).expect("a root"));
@@ -58,8 +62,17 @@ async fn host(stage: &Stage, url: &str, code: &Path) -> Host<()> {
     let offer = host.offer().to_core();
     let chosen = snapshot.resolve(&wanted, None::<&Lock>, &offer, &options).await.expect("a choice");
     let plan = registry.plan(&chosen, &wanted, |_| ()).await.expect("a plan");
-    host.apply(plan).await.expect("applied").all().expect("both run, with the limits that every host has");
-    host
+    // On a machine that does much else an engine may take longer than a host waits. Its compiler goes on, into the
+    // cache, where a later try finds what it made.
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match host.apply(plan.clone()).await.expect("applied").all() {
+            Ok(()) => return host,
+            Err(LoaderError::NotLoaded { source, .. })
+                if matches!(*source, LoaderError::CompileTimeout { .. }) && Instant::now() < until => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 /// Calls a function and gives its result as text.
@@ -96,7 +109,7 @@ async fn plugins_in_javascript_and_python_are_published_and_called_with_the_limi
     let count = |text: &str, top: u32| format!("count({}, {top})", quoted(text));
     assert_eq!(
         call(&host, "demo:wordcount", &count("Dr. Øst läse हिन्दी. 東京! Läse", 1)).await,
-        "ok({words: 7, sentences: 3, paragraphs: 1, characters: 30, reading-seconds: 2, \
+        "ok({words: 7, sentences: 3, paragraphs: 1, characters: 29, reading-seconds: 2, \
          top: [{word: \"läse\", times: 2}]})"
     );
     assert_eq!(call(&host, "demo:wordcount", &count(&long, 1)).await, "err(too-long(65536))");
@@ -108,7 +121,7 @@ async fn plugins_in_javascript_and_python_are_published_and_called_with_the_limi
     assert!(counted.starts_with("ok({words: 21845, sentences: 21845, "), "{counted}");
     let unknown = host.plugin("demo:elsewhere").err();
     assert!(matches!(unknown, Some(LoaderError::UnknownPlugin { .. })), "{unknown:?}");
-    host.shutdown(std::time::Duration::from_secs(2)).await;
+    host.shutdown(Duration::from_secs(2)).await;
 }
 
 /// A text as WAVE writes it.
@@ -118,8 +131,16 @@ fn quoted(text: &str) -> String {
 
 #[test]
 fn the_demo_with_all_publishes_and_calls_the_plugins_in_other_languages_too() {
-    let (Some(stoa), Some(_)) = (stoa(), built()) else { return };
+    let (Some(stoa), Some(folders), Some(stage)) = (stoa(), built(), Stage::new()) else { return };
     let (code, _turn) = compiled();
+    // Compiled beforehand, for the demo waits no longer than any host does.
+    let server = stage.serve();
+    let key = stage.author(&server);
+    stage.publish(&server.url, &key, &[&folders[0], &folders[1]]).json();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        host(&stage, &server.url, &code).await.shutdown(Duration::from_secs(2)).await;
+    });
     let output = Command::new(stoa)
         .args(["demo", "--once", "--json", "--all", "--plugins"])
         .arg(plugins())

@@ -144,7 +144,7 @@ mod tests {
             .into(),
             collected: [(Group::Snapshots, tally(3, 2_100)), (Group::Uploads, tally(1, 5))].into(),
         };
-        let shown = |report, rehearsed| anstream::adapter::strip_str(&text(report, rehearsed)).to_string();
+        let shown = |report: &Report, rehearsed| anstream::adapter::strip_str(&text(report, rehearsed)).to_string();
         let expected = "                      stays                goes\n\
             snapshots                 8     5.6 kB        3     2.1 kB\n\
             uploads                   0                   1        5 B\n\
