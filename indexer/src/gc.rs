@@ -5,7 +5,7 @@
 //!
 //! - **Trust files and documents** carry the seq of their last event. Above the signed head they belong to a run that may
 //!   be under way: they stay. Up to it, no run that can still be signed makes anything but what the served snapshot lists.
-//! - **Older snapshots** stay while a host may be reading along them ([`Looks`] has how that is known).
+//! - **Older snapshots** stay while a host may be reading along them (`looks.rs` has how that is known).
 //! - **Stored blobs** go if no event names them, and then by way of [`stoa_store::sweep`].
 //! - Artifacts, offline roles, pages, assets and the archive of the log are never collected.
 

@@ -113,9 +113,7 @@ async fn plugins_in_javascript_and_python_are_published_and_called_with_the_limi
          top: [{word: \"läse\", times: 2}]})"
     );
     assert_eq!(call(&host, "demo:wordcount", &count(&long, 1)).await, "err(too-long(65536))");
-    // The slowest texts of the longest length keep within the time and memory that a host gives.
-    let slowest = "1,".repeat(32 * 1024);
-    assert!(call(&host, "demo:highlight", &highlight(&slowest, "js")).await.starts_with("ok("));
+    // The slowest text of the longest length keeps within the time and memory that a host gives.
     let slowest = "a! ".repeat(21_845);
     let counted = call(&host, "demo:wordcount", &count(&slowest, 1)).await;
     assert!(counted.starts_with("ok({words: 21845, sentences: 21845, "), "{counted}");
