@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     crash::machine::{Plugin, inline},
+    kill::nothing_beside,
     process::{Server, Stage, scratch, skip, status},
 };
 
@@ -99,9 +100,7 @@ fn refused_until_mended(stage: &Stage, prepare: &str, code: &str, harm: impl Fn(
     let sick = health_when(&server, "sick", |health| in_trouble(health, "storage", code));
     assert!(!sick.to_string().contains("registry/"), "health names no file: {sick}");
     reads_go_on(&server, &artifact, 3);
-    let beside = Path::new("/proc").join(server.pid().to_string()).join("root");
-    let beside = beside.join(stage.registry().trim_start_matches('/')).join("blobs/.beside");
-    assert_eq!(fs::read_dir(beside).expect("a folder").count(), 0, "nothing half is left");
+    nothing_beside(&within(stage, &server, "blobs"));
 
     mend(&server);
     health_when(&server, "well again", |health| health["status"] == "ok");
