@@ -9,10 +9,15 @@ import { LANGUAGES } from "./languages.js";
 
 // A word in any script. The engine has no Unicode classes, so all beyond ASCII passes as a letter.
 const WORD = /[A-Za-z_$\x80-\uffff][\w$\x80-\uffff]*/y;
+const WORD_START = /[A-Za-z_$\x80-\uffff]/;
 const SPACE = /\s+/y;
+const SPACE_START = /\s/;
 
 const BY_NAME = new Map();
+// For each language, what can begin with a character that has been met.
+const STARTS = new Map();
 for (const language of LANGUAGES) {
+  STARTS.set(language, new Map());
   for (const name of [language.name, ...(language.aliases ?? [])]) {
     BY_NAME.set(name, language);
   }
@@ -35,14 +40,15 @@ export function highlight(text, language) {
   // What stands before, white space aside: the end of the last piece and its kind.
   const before = { at: 0, kind: null };
   let at = 0;
+  const starts = STARTS.get(language);
   while (at < code.length) {
-    const space = matched(SPACE, code, at);
-    if (space > at) {
-      html.upTo(space, null);
-      at = space;
+    const start = startOf(language, starts, code[at]);
+    if (start.space) {
+      at = matched(SPACE, code, at);
+      html.upTo(at, null);
       continue;
     }
-    const { end, kind } = piece(code, at, language, before);
+    const { end, kind } = piece(code, at, language, before, start);
     html.upTo(end, kind);
     before.at = end;
     before.kind = kind;
@@ -52,15 +58,35 @@ export function highlight(text, language) {
 }
 
 // The piece that begins here: where it ends, and its kind.
-function piece(code, at, language, before) {
-  for (const rule of language.rules ?? []) {
+function piece(code, at, language, before, start) {
+  for (const rule of start.rules) {
     const found = rule(code, at, before);
     if (found !== undefined) {
       return found;
     }
   }
-  const end = language.words === undefined ? at : matched(WORD, code, at);
-  return end > at ? { end, kind: language.words(code.slice(at, end), code, end) } : { end: at + 1, kind: null };
+  if (!start.word) {
+    return { end: at + 1, kind: null };
+  }
+  const end = matched(WORD, code, at);
+  return { end, kind: language.words(code.slice(at, end), code, end) };
+}
+
+// What can begin with a character. All beyond ASCII are alike but for white space, and are not remembered.
+function startOf(language, starts, character) {
+  const known = starts.get(character);
+  if (known !== undefined) {
+    return known;
+  }
+  const start = {
+    space: SPACE_START.test(character),
+    word: language.words !== undefined && WORD_START.test(character),
+    rules: (language.rules ?? []).filter((rule) => rule.first === undefined || rule.first.includes(character)),
+  };
+  if (character < "\x80") {
+    starts.set(character, start);
+  }
+  return start;
 }
 
 // Where a sticky expression that begins here ends, or `at` if it does not fit.

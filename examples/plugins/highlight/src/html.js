@@ -5,7 +5,13 @@ const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&
 // Characters that turn the direction of what follows: with them, code can be shown in another order than it runs in.
 const HIDDEN = /[\u202a-\u202e\u2066-\u2069]/g;
 
+// Anything that can not stay as it is. Most pieces are short and have nothing of it.
+const SPECIAL = /[&<>"'\0-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]/;
+
 function escaped(text) {
+  if (!SPECIAL.test(text)) {
+    return text;
+  }
   return (
     text
       .replace(/[&<>"']/g, (character) => ESCAPES[character])

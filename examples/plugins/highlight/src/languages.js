@@ -1,18 +1,20 @@
 // The languages.
 
-import { between, endOfLine, line, nested, number, pattern, quoted, words } from "./rules.js";
+import { DIGITS, LETTERS, LOWER, between, endOfLine, line, nested, number, pattern, quoted, starting, words } from "./rules.js";
 import { tag } from "./markup.js";
+
+const bashOption = pattern("attribute", "-", /--?[A-Za-z][\w-]*/y);
 
 const bash = {
   name: "bash",
   aliases: ["sh", "shell", "zsh"],
   rules: [
     // A `#` inside a word is a part of it.
-    (code, at) => (code[at] === "#" && /^[\s;(]?$/.test(code[at - 1] ?? "") ? { end: endOfLine(code, at), kind: "comment" } : undefined),
+    starting("#", (code, at) => (/^[\s;(]?$/.test(code[at - 1] ?? "") ? { end: endOfLine(code, at), kind: "comment" } : undefined)),
     quoted('"', { lines: true }),
     quoted("'", { escape: null, lines: true }),
-    pattern("variable", /\$(?:\w+|\{[^}\n]*\}|[@*#?$!-])/y),
-    (code, at) => (/^\s?$/.test(code[at - 1] ?? "") ? pattern("attribute", /--?[A-Za-z][\w-]*/y)(code, at) : undefined),
+    pattern("variable", "$", /\$(?:\w+|\{[^}\n]*\}|[@*#?$!-])/y),
+    starting("-", (code, at) => (/^\s?$/.test(code[at - 1] ?? "") ? bashOption(code, at) : undefined)),
     number,
   ],
   words: words({
@@ -25,33 +27,24 @@ const bash = {
 const html = {
   name: "html",
   aliases: ["htm", "svg", "xml"],
-  rules: [between("comment", "<!--", "-->"), between("keyword", "<!", ">"), between("keyword", "<?", ">"), tag, pattern("literal", /&#?\w+;/y)],
+  rules: [between("comment", "<!--", "-->"), between("keyword", "<!", ">"), between("keyword", "<?", ">"), tag, pattern("literal", "&", /&#?\w+;/y)],
 };
 
 // The longest regular expression that is looked for: a `/` without an end must not make all that follows be read again.
-const LONGEST_EXPRESSION = 400;
+const LONGEST_EXPRESSION = 200;
 
-// After these a `/` begins a regular expression; after a name, a number or a closing bracket it divides.
+// Its parts exclude each other, so it is read once. In a class, a `/` does not end it.
+const EXPRESSION = /^\/(?:[^\n\\[\/]|\\[^\n]|\[(?:[^\n\\\]]|\\[^\n])*\])+\/\w*/;
+
+// A `/` begins a regular expression, but after a name, a number or a closing bracket it divides.
 function expression(code, at, before) {
   const previous = code[before.at - 1] ?? "";
   const value = before.kind === "keyword" ? /[)\]}]/ : /[\w$)\]}"'`\x80-\uffff]/;
-  if (code[at] !== "/" || value.test(previous)) {
+  if (value.test(previous)) {
     return undefined;
   }
-  let inClass = false;
-  const limit = Math.min(code.length, at + LONGEST_EXPRESSION);
-  for (let end = at + 1; end < limit && code[end] !== "\n"; end++) {
-    if (code[end] === "\\") {
-      end += 1;
-    } else if (code[end] === "[") {
-      inClass = true;
-    } else if (code[end] === "]") {
-      inClass = false;
-    } else if (code[end] === "/" && !inClass) {
-      return pattern("regexp", /\w*/y)(code, end + 1);
-    }
-  }
-  return undefined;
+  const found = EXPRESSION.exec(code.slice(at, at + LONGEST_EXPRESSION));
+  return found === null ? undefined : { end: at + found[0].length, kind: "regexp" };
 }
 
 const scriptRules = [
@@ -60,8 +53,8 @@ const scriptRules = [
   quoted('"'),
   quoted("'"),
   quoted("`", { lines: true }),
-  expression,
-  pattern("meta", /@\w+/y),
+  starting("/", expression),
+  pattern("meta", "@", /@\w+/y),
   number,
 ];
 const scriptKeywords =
@@ -89,20 +82,23 @@ const typescript = {
   }),
 };
 
+const anyText = quoted('"');
+const colon = pattern(null, "", /\s*:/y);
+
 // A text before a colon is a key.
 function jsonText(code, at) {
-  const found = quoted('"')(code, at);
-  return found && /:/.test(code[pattern("", /\s*/y)(code, found.end).end] ?? "") ? { ...found, kind: "attribute" } : found;
+  const found = anyText(code, at);
+  return found && colon(code, found.end) ? { ...found, kind: "attribute" } : found;
 }
 
 const json = {
   name: "json",
   aliases: ["jsonc"],
-  rules: [line("comment", "//"), between("comment", "/*", "*/"), jsonText, number],
+  rules: [line("comment", "//"), between("comment", "/*", "*/"), starting('"', jsonText), number],
   words: words({ keywords: "", literals: "true false null", capitals: null, functions: false }),
 };
 
-const pythonPrefix = { prefix: /[rRbBfFuU]{1,2}/y };
+const pythonPrefix = { prefix: "rRbBfFuU" };
 
 const python = {
   name: "python",
@@ -113,7 +109,7 @@ const python = {
     quoted("'''", { ...pythonPrefix, lines: true }),
     quoted('"', pythonPrefix),
     quoted("'", pythonPrefix),
-    pattern("meta", /@[\w.]+/y),
+    pattern("meta", "@", /@[\w.]+/y),
     number,
   ],
   words: words({
@@ -139,12 +135,12 @@ const rust = {
   rules: [
     line("comment", "//"),
     nested("comment", "/*", "*/"),
-    rawText,
-    quoted('"', { prefix: /b|c/y, lines: true }),
-    pattern("string", /b?'(?:\\[^'\n]{1,12}|\\'|[^\\'\n][\udc00-\udfff]?)'/y),
-    pattern("variable", /'[a-z_]\w*/y),
-    pattern("meta", /#!?\[[^\]\n]{0,200}\]/y),
-    pattern("function", /[a-z_]\w*!(?!=)/y),
+    starting("br", rawText),
+    quoted('"', { prefix: "bc", lines: true }),
+    pattern("string", "b'", /b?'(?:\\[^'\n]{1,12}|\\'|[^\\'\n][\udc00-\udfff]?)'/y),
+    pattern("variable", "'", /'[a-z_]\w*/y),
+    pattern("meta", "#", /#!?\[[^\]\n]{0,200}\]/y),
+    pattern("function", LOWER + "_", /[a-z_]\w*!(?!=)/y),
     number,
   ],
   words: words({
@@ -157,20 +153,30 @@ const rust = {
   }),
 };
 
+const tomlKeyName = pattern(
+  "attribute",
+  "",
+  /(?:[\w-]+|"[^"\n]{0,200}")(?:\.(?:[\w-]+|"[^"\n]{0,200}"))*(?=[ \t]{0,40}=)/y,
+);
+const tomlTable = pattern("type", "[", /\[\[?[^\]\n]{0,200}\]\]?/y);
+
+// A key stands at the beginning of a line, or inside an inline table.
+function tomlKey(code, at, before) {
+  const begins = before.at === 0 || /[{,]/.test(code[before.at - 1]) || code.slice(before.at, at).includes("\n");
+  return begins || code[at - 1] === "\n" ? tomlKeyName(code, at) : undefined;
+}
+
 const toml = {
   name: "toml",
   rules: [
     line("comment", "#"),
     quoted('"""', { lines: true }),
     quoted("'''", { escape: null, lines: true }),
-    (code, at, before) => {
-      const key = pattern("attribute", /(?:[\w-]+|"[^"\n]{0,200}")(?:\.(?:[\w-]+|"[^"\n]{0,200}"))*(?=[ \t]{0,40}=)/y);
-      return before.at === 0 || /[\n{,]/.test(code.slice(before.at, at) + code[before.at - 1]) ? key(code, at) : undefined;
-    },
-    (code, at) => (at === 0 || code[at - 1] === "\n" ? pattern("type", /\[\[?[^\]\n]{0,200}\]\]?/y)(code, at) : undefined),
+    starting(`${LETTERS}${DIGITS}-"`, tomlKey),
+    starting("[", (code, at) => (at === 0 || code[at - 1] === "\n" ? tomlTable(code, at) : undefined)),
     quoted('"'),
     quoted("'", { escape: null }),
-    pattern("number", /\d{4}-\d\d-\d\d(?:[T ][\d:.]{1,20}(?:Z|[+-]\d\d:\d\d)?)?/y),
+    pattern("number", DIGITS, /\d{4}-\d\d-\d\d(?:[T ][\d:.]{1,20}(?:Z|[+-]\d\d:\d\d)?)?/y),
     number,
   ],
   words: words({ keywords: "", literals: "true false inf nan", capitals: null, functions: false }),
@@ -181,13 +187,13 @@ const wit = {
   rules: [
     line("comment", "//"),
     nested("comment", "/*", "*/"),
-    pattern("meta", /@\w+/y),
-    pattern("type", /[a-z][a-z\d-]*:[a-z][\w/-]*(?:@[\d.]+)?/y),
-    pattern("attribute", /%?[a-z][a-z\d-]*(?=: )/y),
+    pattern("meta", "@", /@\w+/y),
+    pattern("type", LOWER, /[a-z][a-z\d-]*:[a-z][\w/-]*(?:@[\d.]+)?/y),
+    pattern("attribute", LOWER + "%", /%?[a-z][a-z\d-]*(?=: )/y),
     number,
-    pattern("keyword", /(?:constructor|enum|export|flags|func|import|include|interface|package|record|resource|static|type|use|variant|with|world|as|async|from)(?![\w-])/y),
-    pattern("type", /(?:bool|borrow|char|f32|f64|future|list|option|own|result|s8|s16|s32|s64|stream|string|tuple|u8|u16|u32|u64)(?![\w-])/y),
-    pattern(null, /%?[a-z][a-z\d-]*/y),
+    pattern("keyword", LOWER, /(?:constructor|enum|export|flags|func|import|include|interface|package|record|resource|static|type|use|variant|with|world|as|async|from)(?![\w-])/y),
+    pattern("type", LOWER, /(?:bool|borrow|char|f32|f64|future|list|option|own|result|s8|s16|s32|s64|stream|string|tuple|u8|u16|u32|u64)(?![\w-])/y),
+    pattern(null, LOWER + "%", /%?[a-z][a-z\d-]*/y),
   ],
 };
 

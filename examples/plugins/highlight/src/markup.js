@@ -4,7 +4,7 @@ const NAME = /<\/?[A-Za-z][\w:.-]*/y;
 const ATTRIBUTE = /[^\s"'<>\/=]+/y;
 
 // Inside a tag each piece is a rule's answer of its own: the name with its bracket, attributes, values, the end. `before`
-// remembers whether a tag is open.
+// remembers whether a tag is open. Attributes can begin with anything, so this rule is asked everywhere.
 export function tag(code, at, before) {
   NAME.lastIndex = at;
   if (NAME.test(code)) {

@@ -1,33 +1,43 @@
 // What languages are made of. A rule takes the code, a place in it and what stands before, and gives the end and kind of
-// the piece that begins there, or nothing.
+// the piece that begins there, or nothing. It has the characters that it can begin with, so that it is not asked elsewhere:
+// hosts run this in an interpreter, and code can be one piece after another.
+
+export const DIGITS = "0123456789";
+export const LOWER = "abcdefghijklmnopqrstuvwxyz";
+export const LETTERS = LOWER + LOWER.toUpperCase() + "_";
+
+// A rule, and the characters that it can begin with.
+export function starting(first, rule) {
+  return Object.assign(rule, { first });
+}
 
 // What fits a sticky expression. Expressions must not repeat what repeats.
-export function pattern(kind, expression) {
-  return (code, at) => {
+export function pattern(kind, first, expression) {
+  return starting(first, (code, at) => {
     expression.lastIndex = at;
     return expression.test(code) ? { end: expression.lastIndex, kind } : undefined;
-  };
+  });
 }
 
 // From one text to another, or to the end.
 export function between(kind, open, close) {
-  return (code, at) => {
+  return starting(open[0], (code, at) => {
     if (!code.startsWith(open, at)) {
       return undefined;
     }
     const found = code.indexOf(close, at + open.length);
     return { end: found < 0 ? code.length : found + close.length, kind };
-  };
+  });
 }
 
 // From a text to the end of the line.
 export function line(kind, open) {
-  return (code, at) => (code.startsWith(open, at) ? { end: endOfLine(code, at), kind } : undefined);
+  return starting(open[0], (code, at) => (code.startsWith(open, at) ? { end: endOfLine(code, at), kind } : undefined));
 }
 
 // A comment that may have others of its kind inside.
 export function nested(kind, open, close) {
-  return (code, at) => {
+  return starting(open[0], (code, at) => {
     if (!code.startsWith(open, at)) {
       return undefined;
     }
@@ -45,17 +55,16 @@ export function nested(kind, open, close) {
       }
     }
     return { end, kind };
-  };
+  });
 }
 
-// Text in quotes, behind one of the prefixes if there are any. `escape` makes the next character plain; where `lines` is
+// Text in quotes, behind some of the letters in `prefix` if there is one. `escape` makes the next character plain; where `lines` is
 // false, the end of the line ends it too.
-export function quoted(quote, { prefix, escape = "\\", lines = false, kind = "string" } = {}) {
-  return (code, at) => {
+export function quoted(quote, { prefix = "", escape = "\\", lines = false, kind = "string" } = {}) {
+  return starting(quote[0] + prefix, (code, at) => {
     let end = at;
-    if (prefix !== undefined) {
-      prefix.lastIndex = at;
-      end = prefix.test(code) ? prefix.lastIndex : at;
+    while (end < at + 2 && prefix.includes(code[end] ?? " ")) {
+      end += 1;
     }
     if (!code.startsWith(quote, end)) {
       return undefined;
@@ -68,11 +77,12 @@ export function quoted(quote, { prefix, escape = "\\", lines = false, kind = "st
       end += escape !== null && code[end] === escape ? 2 : 1;
     }
     return { end: Math.min(end + quote.length, code.length), kind };
-  };
+  });
 }
 
 export const number = pattern(
   "number",
+  DIGITS,
   /(?:0[xX][\da-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d[\d_]*)?)[a-zA-Z]?\w*/y,
 );
 
