@@ -6,6 +6,7 @@
 //! cache, is believed before it is checked from the pinned root on.
 
 mod cache;
+mod kept;
 mod lookup;
 mod outcome;
 mod roles;
@@ -25,6 +26,7 @@ use super::{
     snapshot::{Snapshot, Timestamp},
 };
 use crate::time::Time;
+use kept::Kept;
 use roles::HeldRole;
 use steps::Pointer;
 
@@ -39,21 +41,15 @@ pub struct Updater {
     offline: bool,
     state: State,
     root: Root,
-    timestamp: Option<Timestamp>,
+    timestamp: Option<Kept<Timestamp>>,
     /// The timestamp's bytes while its snapshot is not there yet: the pointer is written last.
     unwritten_timestamp: Option<Vec<u8>>,
-    snapshot: Option<HeldSnapshot>,
+    snapshot: Option<Kept<Snapshot>>,
     roles: BTreeMap<String, HeldRole>,
     cached_roles: BTreeMap<String, Vec<u8>>,
     writes: Vec<CacheWrite>,
     /// Counts snapshots, so that a lookup notices that it has to begin anew.
     generation: u64,
-}
-
-#[derive(Debug, Clone)]
-struct HeldSnapshot {
-    snapshot: Snapshot,
-    bytes: Vec<u8>,
 }
 
 #[derive(Debug, Clone)]
@@ -95,10 +91,10 @@ impl Updater {
     pub fn offline(pinned_root: &[u8], cached: CachedTrust, now: Time, config: Config) -> Result<Self, TrustError> {
         let mut updater = Self::load(pinned_root, cached, now, config)?;
         let missing = |role: &str| TrustError::NotCached { role: role.to_owned() };
-        let listed = updater.timestamp.as_ref().ok_or_else(|| missing("timestamp"))?.snapshot();
-        let held = updater.snapshot.as_ref().ok_or_else(|| missing("snapshot"))?;
-        if held.snapshot.version() == listed.version {
-            listed.check_bytes("snapshot", &held.bytes)?;
+        let listed = updater.timestamp().ok_or_else(|| missing("timestamp"))?.snapshot();
+        let held = updater.snapshot().ok_or_else(|| missing("snapshot"))?;
+        if let Some(kept) = updater.snapshot.as_ref().filter(|_| held.version() == listed.version) {
+            listed.check_bytes("snapshot", &kept.bytes)?;
         }
         updater.offline = true;
         updater.state = State::Done(match updater.staleness(now) {
@@ -175,7 +171,7 @@ impl Updater {
         let expired = |held: &Timestamp| (held.expires() <= self.now).then(|| Outcome::Stale { since: held.expires() });
         let (then, otherwise) = match self.check_timestamp(bytes)? {
             Pointer::Newer(timestamp) => {
-                self.timestamp = Some(timestamp);
+                self.timestamp = Some(Kept::current_now(timestamp, bytes));
                 self.unwritten_timestamp = Some(bytes.to_vec());
                 (Then::Fresh, Outcome::Unchanged)
             }
@@ -240,17 +236,17 @@ impl Updater {
 
     /// The trusted timestamp; it may have expired.
     pub fn timestamp(&self) -> Option<&Timestamp> {
-        self.timestamp.as_ref()
+        self.timestamp.as_ref().and_then(Kept::current)
     }
 
     /// The trusted snapshot; it may have expired, or not be the one that the timestamp lists.
     pub fn snapshot(&self) -> Option<&Snapshot> {
-        self.snapshot.as_ref().map(|held| &held.snapshot)
+        self.snapshot.as_ref().and_then(Kept::current)
     }
 
     /// How old the trusted set is at `now`, with all roles that lookups have used so far.
     pub fn staleness(&self, now: Time) -> Staleness {
-        let (Some(timestamp), Some(snapshot)) = (&self.timestamp, self.snapshot()) else { return Staleness::Empty };
+        let (Some(timestamp), Some(snapshot)) = (self.timestamp(), self.snapshot()) else { return Staleness::Empty };
         let (held, listed) = (snapshot.version(), timestamp.snapshot().version);
         if held < listed {
             return Staleness::Superseded { held, listed };

@@ -1,19 +1,23 @@
 //! What a client is willing to take.
 
+use super::scheme::Scheme;
+
 /// How a client judges a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Config {
     /// What the repository has to offer beyond TUF.
     pub profile: Profile,
     /// What the client is willing to read.
     pub limits: Limits,
+    /// Signature schemes that this client counts beside ed25519. None by default, and none in production.
+    pub schemes: &'static [Scheme],
 }
 
 impl Config {
     /// The default limits under `profile`.
     pub fn new(profile: Profile) -> Self {
-        Self { profile, limits: Limits::default() }
+        Self { profile, ..Self::default() }
     }
 }
 

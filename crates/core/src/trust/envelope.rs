@@ -10,6 +10,7 @@ use super::{
     json::{self, Flaw},
     key::{KeyId, PublicKey, Signature},
     root::RoleKeys,
+    scheme::Scheme,
 };
 use crate::canonical;
 
@@ -43,6 +44,8 @@ pub(super) struct Authority<'a> {
     pub(super) by: &'a str,
     pub(super) keys: &'a BTreeMap<KeyId, PublicKey>,
     pub(super) role: &'a RoleKeys,
+    /// What counts beside ed25519.
+    pub(super) schemes: &'a [Scheme],
 }
 
 impl Envelope {
@@ -98,9 +101,7 @@ impl Envelope {
         let mut counted = BTreeSet::new();
         for id in authority.role.key_ids() {
             let (Some(key), Some(signature)) = (authority.keys.get(id), self.signatures.get(id)) else { continue };
-            if key.verify(&self.payload, signature) {
-                counted.extend(key.material());
-            }
+            counted.extend(key.signer(authority.schemes, &self.payload, signature));
         }
         let (valid, needed) = (counted.len() as u64, authority.role.threshold());
         if valid < needed {

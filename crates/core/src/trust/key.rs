@@ -1,4 +1,5 @@
-//! Keys and signatures. Only ed25519 can sign or verify; other kinds are carried and never counted.
+//! Keys and signatures. Only ed25519 can sign or verify; other kinds are carried, and counted only by a client
+//! that brings their [`Scheme`].
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 use zeroize::Zeroize as _;
 
+use super::scheme::Scheme;
 use crate::{canonical, digest::Digest};
+
+/// The one scheme that is built in, and the type of its keys.
+const ED25519: &str = "ed25519";
 
 /// The name of a key, at most [`KeyId::MAX`] printable ASCII characters.
 ///
@@ -92,7 +97,7 @@ impl PublicKey {
     fn read(described: Value) -> Self {
         let text = |field: &str| described.get(field).and_then(Value::as_str);
         let kind = match (text("keytype"), text("scheme")) {
-            (Some("ed25519"), Some("ed25519")) => ed25519(&described["keyval"]["public"]),
+            (Some(ED25519), Some(ED25519)) => ed25519(&described["keyval"]["public"]),
             _ => Kind::Unusable,
         };
         Self { described, kind }
@@ -124,11 +129,23 @@ impl PublicKey {
         }
     }
 
-    /// What the key is, whatever it is called: two ids of one key must not count as two keys.
-    pub(crate) fn material(&self) -> Option<[u8; 32]> {
+    /// Who signed, if `signature` over `message` is this key's: what the key is, whatever it is called. Two ids
+    /// of one key must not count as two keys.
+    pub(super) fn signer(
+        &self,
+        schemes: &[Scheme],
+        message: &[u8],
+        signature: &Signature,
+    ) -> Option<(&'static str, Vec<u8>)> {
         match &self.kind {
-            Kind::Ed25519(key) => Some(key.to_bytes()),
-            Kind::Unusable => None,
+            Kind::Ed25519(key) => self.verify(message, signature).then(|| (ED25519, key.to_bytes().to_vec())),
+            Kind::Unusable => {
+                let text = |field: &str| self.described.get(field).and_then(Value::as_str);
+                let scheme = schemes.iter().find(|scheme| scheme.is_for(text("keytype"), text("scheme")))?;
+                let public = self.described["keyval"]["public"].as_str()?;
+                let signature = unhex_any(signature.as_str())?;
+                Some((scheme.name(), scheme.material(public, message, &signature)?))
+            }
         }
     }
 }
@@ -202,15 +219,17 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// Exactly `N` bytes from lower- or upper-case hexadecimal.
 pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    unhex_any(text)?.try_into().ok()
+}
+
+/// Whole bytes from lower- or upper-case hexadecimal.
+fn unhex_any(text: &str) -> Option<Vec<u8>> {
     let digit = |b: u8| (b as char).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    if text.len() != N * 2 {
+    let pairs = text.as_bytes().chunks_exact(2);
+    if !pairs.remainder().is_empty() {
         return None;
     }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
+    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }
 
 #[cfg(test)]

@@ -55,12 +55,6 @@ impl RoleKeys {
     pub fn threshold(&self) -> u64 {
         self.threshold
     }
-
-    /// Whether `newer` has dropped a key: a key was taken out of use. Adding one is no rotation, since what
-    /// the old keys signed stays as good as it was.
-    pub(super) fn rotated_in(&self, newer: &Self) -> bool {
-        !self.key_ids.is_subset(&newer.key_ids)
-    }
 }
 
 /// Checks that ids are what the profile wants of them (section 4.2: hashes of their keys).
@@ -156,6 +150,14 @@ impl Root {
     /// The keys by id.
     pub fn keys(&self) -> &BTreeMap<KeyId, PublicKey> {
         &self.keys
+    }
+
+    /// Whether `newer` takes a key of `role` out of use (section 5.3.11). Adding one is no rotation, since what
+    /// the old keys signed stays as good as it was. Where ids are no hashes, another key under the same id is
+    /// another key.
+    pub(super) fn rotates(&self, newer: &Self, role: TopRole) -> bool {
+        let stays = |id: &KeyId| newer.role(role).key_ids.contains(id) && self.keys.get(id) == newer.keys.get(id);
+        !self.role(role).key_ids().all(stays)
     }
 
     /// Who signs `role`.

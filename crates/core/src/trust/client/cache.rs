@@ -2,17 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{HeldSnapshot, State, Updater, steps};
+use super::{State, Updater, kept::Kept, steps};
 use crate::{
     time::Time,
-    trust::{
-        config::Config,
-        envelope::Envelope,
-        error::TrustError,
-        metadata::Document as _,
-        root::{Root, TopRole},
-        snapshot::{Snapshot, Timestamp},
-    },
+    trust::{config::Config, error::TrustError, root::TopRole},
 };
 
 /// The raw bytes that an earlier run was handed by [`Updater::take_writes`]; any of them may be absent or
@@ -67,13 +60,21 @@ impl Updater {
     pub(super) fn load(pinned: &[u8], cached: CachedTrust, now: Time, config: Config) -> Result<Self, TrustError> {
         let CachedTrust { roots, roles: mut cached_roles } = cached;
         let mut root = steps::pinned_root(pinned, config)?;
+        let mut since = vec![root.clone()];
         while let Some(bytes) = roots.get(&root.version().saturating_add(1)) {
             // Damaged history ends here; the rest of the chain is fetched again.
             let Ok(next) = steps::next_root(&root, bytes, config) else { break };
+            // What the cache has is newer than this rotation: `lower_floors` removed what was older.
+            if steps::lowers_floors(&root, &next) {
+                since.clear();
+            }
             root = next;
+            since.push(root.clone());
         }
-        let timestamp = cached_roles.remove("timestamp").and_then(|bytes| cached_timestamp(&root, &bytes, config));
-        let snapshot = cached_roles.remove("snapshot").and_then(|bytes| cached_snapshot(&root, bytes, config));
+        let mut cached = |role: TopRole| cached_roles.remove(role.name());
+        let (timestamp, snapshot) = (cached(TopRole::Timestamp), cached(TopRole::Snapshot));
+        let timestamp = timestamp.map(|bytes| Kept::cached(bytes, TopRole::Timestamp, &since, config));
+        let snapshot = snapshot.map(|bytes| Kept::cached(bytes, TopRole::Snapshot, &since, config));
         Ok(Self {
             config,
             now,
@@ -89,18 +90,4 @@ impl Updater {
             generation: 0,
         })
     }
-}
-
-/// A floor is only what the keys of the current root have signed. Expiry does not lower it.
-fn cached_timestamp(root: &Root, bytes: &[u8], config: Config) -> Option<Timestamp> {
-    let envelope = Envelope::read("timestamp", bytes).ok()?;
-    steps::verify_by_root(&envelope, TopRole::Timestamp, root).ok()?;
-    Timestamp::read("timestamp", envelope.signed(), config.profile).ok()
-}
-
-fn cached_snapshot(root: &Root, bytes: Vec<u8>, config: Config) -> Option<HeldSnapshot> {
-    let envelope = Envelope::read("snapshot", &bytes).ok()?;
-    steps::verify_by_root(&envelope, TopRole::Snapshot, root).ok()?;
-    let snapshot = Snapshot::read("snapshot", envelope.signed(), config.profile).ok()?;
-    Some(HeldSnapshot { snapshot, bytes })
 }

@@ -119,14 +119,15 @@ impl Updater {
 
     fn verify_by_delegator(&self, envelope: &Envelope, visit: &Visit) -> Result<(), TrustError> {
         if visit.by == TopRole::Root.name() {
-            return steps::verify_by_root(envelope, TopRole::Targets, &self.root);
+            return steps::verify_by_root(envelope, TopRole::Targets, &self.root, self.config.schemes);
         }
         let delegations = self.targets(&visit.by).and_then(Targets::delegations);
         let Some((delegations, role)) = delegations.and_then(|given| Some((given, given.keys_of(&visit.role)?))) else {
             let (role, by) = (visit.role.clone(), visit.by.clone());
             return Err(TrustError::Threshold { role, by, valid: 0, needed: 1 });
         };
-        envelope.verify(&visit.role, Authority { by: &visit.by, keys: delegations.keys(), role })
+        let (keys, schemes) = (delegations.keys(), self.config.schemes);
+        envelope.verify(&visit.role, Authority { by: &visit.by, keys, role, schemes })
     }
 
     fn listed(&self, role: &str) -> Result<&MetaFile, TrustError> {
