@@ -12,6 +12,7 @@ usage: cargo xtask COMMAND
   ci [PHASE...]    what a change must pass beside the tests, or the phases whose name contains a word
   fresh            write the files that are copies of others again
   fuzz [SECONDS] [TARGET...]   every fuzz target, or those whose name contains a word, for so long each (60)
+  conformance [--suite DIR]    the public TUF suite, checked out at DIR, against our client
   bench build      what a clean build costs, by phase and by crate
 
 environment:
@@ -49,6 +50,10 @@ pub(crate) enum Command {
         only: Vec<String>,
     },
     BenchBuild,
+    Conformance {
+        /// A checkout of the suite.
+        suite: Option<String>,
+    },
 }
 
 /// Reads the arguments behind the program's name.
@@ -66,6 +71,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
         "fuzz" => return Ok(fuzz(rest)),
         "bench" => return bench(&rest),
         "guests" => return guests(&rest),
+        "conformance" => return conformance(rest),
         _ => {}
     }
     if let Some(extra) = rest.first() {
@@ -105,6 +111,14 @@ fn fuzz(mut rest: Vec<String>) -> Command {
         rest.remove(0);
     }
     Command::Fuzz { seconds: seconds.unwrap_or(60), only: rest }
+}
+
+fn conformance(rest: Vec<String>) -> Result<Command, String> {
+    match &rest[..] {
+        [] => Ok(Command::Conformance { suite: None }),
+        [flag, dir] if flag == "--suite" => Ok(Command::Conformance { suite: Some(dir.clone()) }),
+        _ => Err(format!("`conformance` takes `--suite DIR`, but got `{}`", rest.join(" "))),
+    }
 }
 
 fn bench(rest: &[String]) -> Result<Command, String> {
@@ -160,6 +174,13 @@ mod tests {
         assert_eq!(parsed("guests --with=py"), Ok(Command::Guests { with: vec![Language::Python] }));
         assert_eq!(parsed("guests --with"), Err("`--with` needs languages, as in `--with js,py`".into()));
         assert_eq!(parsed("guests js"), Err("`guests` takes `--with LANG,...`, but got `js`".into()));
+    }
+
+    #[test]
+    fn conformance_takes_a_suite_or_nothing() {
+        assert_eq!(parsed("conformance"), Ok(Command::Conformance { suite: None }));
+        assert_eq!(parsed("conformance --suite d"), Ok(Command::Conformance { suite: Some("d".into()) }));
+        assert_eq!(parsed("conformance d"), Err("`conformance` takes `--suite DIR`, but got `d`".into()));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::checks::{self, Text, imports, lock, members, sans_io, snapshots, threats, words};
+use crate::conformance;
 use crate::failure::{Failure, Outcome};
 use crate::fresh;
 use crate::fuzz;
@@ -16,7 +17,7 @@ use crate::toolchain::{self, TARGET};
 type Phase = (&'static str, fn(&[Text]) -> Outcome);
 
 /// All phases, those first that take no compiler.
-const PHASES: [Phase; 14] = [
+const PHASES: [Phase; 15] = [
     ("format", |_| format()),
     ("import rules", imports::check),
     ("lock file", |_| lock::check()),
@@ -28,6 +29,7 @@ const PHASES: [Phase; 14] = [
     ("snapshots", |_| snapshots::refuse_pending()),
     ("clippy", |_| clippy().run()),
     ("clippy: examples", |_| example_clippy().run()),
+    ("clippy: TUF client", |_| client_clippy().run()),
     ("docs", |_| docs().run()),
     ("core on wasm32", |_| core_on_wasm()),
     ("fuzz", |_| fuzz::run(FUZZ, &[])),
@@ -60,7 +62,7 @@ fn choose(only: &[String]) -> Outcome<Vec<Phase>> {
 }
 
 fn format() -> Outcome {
-    for workspace in [place::root(), place::plugins(), place::root().join("fuzz")] {
+    for workspace in [place::root(), place::plugins(), place::root().join("fuzz"), conformance::client_dir()] {
         Tool::cargo().args(["fmt", "--all", "--check"]).dir(workspace).run()?;
     }
     Ok(())
@@ -75,6 +77,11 @@ fn example_clippy() -> Tool {
     let tool =
         Tool::cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
     tool.dir(place::plugins()).target(place::plugins().join("target"))
+}
+
+fn client_clippy() -> Tool {
+    let tool = Tool::cargo().args(["clippy", "--all-targets", "--locked", "--", "-D", "warnings"]);
+    tool.dir(conformance::client_dir()).target(conformance::client_target())
 }
 
 fn docs() -> Tool {

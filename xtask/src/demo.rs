@@ -43,17 +43,20 @@ fn both(toolchain: &toolchain::Toolchain) -> Outcome<PathBuf> {
 
 /// Builds the `stoa` program and says where it is: cargo knows, whatever folder it was told to use.
 pub(crate) fn build_stoa() -> Outcome<PathBuf> {
-    let mut build = Tool::cargo()
-        .args(["build", "--locked", "--package", "stoa-cli", "--message-format", "json-render-diagnostics"])
-        .dir(place::root())
-        .start()?;
+    let build = Tool::cargo().args(["build", "--locked", "--package", "stoa-cli"]).dir(place::root());
+    build_program("stoa", build.args(["--message-format", "json-render-diagnostics"]))
+}
+
+/// Runs a build that says in JSON what it made, and gives the path of one program among that.
+pub(crate) fn build_program(name: &str, build: Tool) -> Outcome<PathBuf> {
+    let mut build = build.start()?;
     let Some(messages) = build.stdout.take() else { return Err(Failure::new("cargo has no output to read")) };
-    let program = program_named("stoa", messages);
+    let program = program_named(name, messages);
     let status = build.wait().map_err(|error| Failure::new(format!("cargo could not be waited for: {error}")))?;
     if !status.success() {
-        return Err(Failure::new(format!("the stoa program could not be built: {status}")));
+        return Err(Failure::new(format!("the program {name} could not be built: {status}")));
     }
-    program?.ok_or_else(|| Failure::new("package stoa-cli built no program named stoa"))
+    program?.ok_or_else(|| Failure::new(format!("the build made no program named {name}")))
 }
 
 /// The path of a program in what cargo says of a build, which is read to its end.

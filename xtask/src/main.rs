@@ -12,6 +12,7 @@ mod cache;
 mod checks;
 mod ci;
 mod component;
+mod conformance;
 mod debian;
 mod demo;
 mod embedded;
@@ -69,5 +70,6 @@ fn run(command: Command) -> Outcome<ExitCode> {
         Command::Fresh => fresh::write().map(|()| ExitCode::SUCCESS),
         Command::Fuzz { seconds, only } => fuzz::run(Duration::from_secs(seconds), &only).map(|()| ExitCode::SUCCESS),
         Command::BenchBuild => bench::build(),
+        Command::Conformance { suite } => conformance::run(suite.as_deref()),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 use super::{Text, code_lines};
+use crate::conformance;
 use crate::failure::{Failure, Outcome};
 use crate::place;
 
@@ -38,9 +39,9 @@ const MAY_USE: [(&str, &[&str]); 11] = [
 /// Crates with packages that must not be in what they are built of, features as they are by default. A
 /// name that ends with `-` stands for all that begin so.
 const NEVER_IN: [(&str, &[&str]); 3] = [
-    ("stoa-core", &["tokio", "mio", "hyper", "reqwest", "axum", "rustls", "rusqlite", "rand", "aws-"]),
-    ("stoa-loader", &["stoa-store", "stoa-api", "stoa-indexer", "rusqlite", "axum", "lambda_http", "aws-"]),
-    ("stoa-cli", &["stoa-store-aws", "lambda_http", "aws-"]),
+    ("stoa-core", &["tokio", "mio", "hyper", "reqwest", "axum", "rustls", "rusqlite", "rand", "aws-", "p256"]),
+    ("stoa-loader", &["stoa-store", "stoa-api", "stoa-indexer", "rusqlite", "axum", "lambda_http", "aws-", "p256"]),
+    ("stoa-cli", &["stoa-store-aws", "lambda_http", "aws-", "p256"]),
 ];
 
 /// The crates behind the server, as code names them. In the program `stoa` one module alone may.
@@ -48,12 +49,15 @@ const SERVER_CRATES: [&str; 3] = ["stoa_api", "stoa_indexer", "stoa_store"];
 
 /// Checks the three tables above.
 pub(crate) fn check(texts: &[Text]) -> Outcome {
-    let metadata = MetadataCommand::new()
-        .current_dir(place::root())
-        .other_options(["--locked".to_owned()])
-        .exec()
-        .map_err(|error| Failure::new(format!("`cargo metadata --locked` failed: {error}")))?;
-    let mut broken = Graph::of(&metadata).broken();
+    let mut broken = Vec::new();
+    for workspace in [place::root(), conformance::client_dir()] {
+        let metadata = MetadataCommand::new()
+            .current_dir(workspace)
+            .other_options(["--locked".to_owned()])
+            .exec()
+            .map_err(|error| Failure::new(format!("`cargo metadata --locked` failed: {error}")))?;
+        broken.extend(Graph::of(&metadata).broken());
+    }
     broken.extend(server_crates_elsewhere(texts));
     super::refuse(
         broken,
@@ -71,7 +75,7 @@ struct Graph {
 #[derive(Default)]
 struct Package {
     name: String,
-    /// Whether it is a crate of this workspace.
+    /// Whether it is a crate of this repository.
     ours: bool,
     /// Ids of what it is built of.
     built_of: BTreeSet<String>,
@@ -83,7 +87,7 @@ impl Graph {
     fn of(metadata: &Metadata) -> Self {
         let mut graph = Self::default();
         for package in &metadata.packages {
-            let ours = metadata.workspace_members.contains(&package.id);
+            let ours = package.source.is_none();
             let name = package.name.to_string();
             graph.packages.insert(package.id.repr.clone(), Package { name, ours, ..Package::default() });
         }
@@ -241,6 +245,15 @@ mod tests {
         assert_eq!(
             graph(&["stoa-core > pubgrub", "pubgrub > tokio"]).broken(),
             ["stoa-core is built of tokio, which it never may be: stoa-core → pubgrub → tokio"]
+        );
+    }
+
+    #[test]
+    fn another_signature_scheme_is_in_no_tree_but_the_conformance_clients() {
+        assert_eq!(graph(&["stoa-tuf-client > stoa-core", "stoa-tuf-client > p256"]).broken(), Vec::<String>::new());
+        assert_eq!(
+            graph(&["stoa-core > p256"]).broken(),
+            ["stoa-core is built of p256, which it never may be: stoa-core → p256"]
         );
     }
 

@@ -118,6 +118,68 @@ fn a_root_that_only_adds_a_key_lowers_no_floor() {
     assert_eq!(outcome, Outcome::OlderPointer { served: 2, held: 3 });
 }
 
+/// A root that wants two signatures of the timestamp, where what came before has one, and takes no key away.
+fn raise_threshold(repo: &mut Repo) {
+    repo.put_root(2, &[1, 2]);
+    repo.edit("root", |signed| {
+        let added = crate::repo::key(26);
+        signed["keys"][added.id().as_str()] = serde_json::json!(added.public());
+        let role = &mut signed["roles"]["timestamp"];
+        role["keyids"].as_array_mut().expect("ids").push(serde_json::json!(added.id()));
+        role["threshold"] = serde_json::json!(2);
+    });
+}
+
+fn sign_timestamp_twice(repo: &mut Repo) {
+    let document: serde_json::Value = serde_json::from_slice(repo.file("timestamp")).expect("JSON");
+    repo.files.insert("timestamp.json".into(), crate::repo::sign_value(&document["signed"], &[6, 26]));
+}
+
+#[test]
+fn a_root_that_raises_a_threshold_lowers_no_floor_now_or_at_a_later_start() {
+    let mut repo = Repo::with_markdown();
+    let mut old = repo.clone();
+    repo.publish(MARKDOWN, b"markdown 2");
+    let mut client = Client::up_to_date(&repo);
+    raise_threshold(&mut old);
+    sign_timestamp_twice(&mut old);
+    let error = TrustError::Rollback { role: "timestamp".into(), by: "the registry".into(), trusted: 3, found: 2 };
+    assert_eq!(client.refresh(&old).err(), Some(error.clone()));
+    assert_eq!(client.cache.roots.keys().copied().collect::<Vec<_>>(), [2]);
+    assert_eq!(client.refresh(&old).err(), Some(error), "the raised threshold comes from the cache now");
+    let opened = Updater::offline(&client.pinned, client.cache.clone(), now(), client.config);
+    assert_eq!(opened.err(), Some(TrustError::NotCached { role: "timestamp".into() }), "a floor is not in use");
+}
+
+#[test]
+fn a_timestamp_that_is_signed_again_for_a_raised_threshold_is_taken() {
+    let mut repo = Repo::with_markdown();
+    let mut client = Client::up_to_date(&repo);
+    raise_threshold(&mut repo);
+    sign_timestamp_twice(&mut repo);
+    assert_eq!(client.refresh(&repo).expect("a good registry").0, Outcome::Unchanged);
+    assert_eq!(client.cache.roles["timestamp"], repo.file("timestamp"), "the new signatures are kept");
+    Updater::offline(&client.pinned, client.cache.clone(), now(), client.config).expect("in use again");
+}
+
+#[test]
+fn damaged_root_history_loses_no_floor() {
+    let mut repo = Repo::with_markdown();
+    let mut old = repo.clone();
+    for repo in [&mut repo, &mut old] {
+        (repo.seeds.online, repo.seeds.timestamp) = (15, 16);
+        repo.put_root(2, &[1, 2]);
+        repo.bump("catalog");
+        repo.put_pointers();
+    }
+    repo.publish(MARKDOWN, b"markdown 2");
+    let mut client = Client::new(&repo);
+    client.refresh(&repo).expect("a good registry");
+    client.cache.roots.insert(2, b"{}".to_vec());
+    let outcome = client.refresh(&old).expect("an older pointer is no error").0;
+    assert!(matches!(outcome, Outcome::OlderPointer { .. }), "{outcome:?}");
+}
+
 #[test]
 fn expired_floors_still_hold() {
     let mut repo = Repo::with_markdown();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use stoa_core::{
     digest::Digest,
-    trust::{Config, Profile, TrustError},
+    trust::{Config, Profile, Scheme, TrustError},
 };
 
 use crate::{
@@ -154,6 +154,60 @@ fn a_role_with_an_unusual_name_is_asked_for_quoted() {
     let mut client = client(&repo);
     assert!(client.refresh_and_find(&repo, "x").expect("a good repository").is_some());
     assert_eq!(client.log.last().map(String::as_str), Some("1...%2Fa%3F%23.json"));
+}
+
+#[test]
+fn another_key_under_the_same_id_is_a_rotation() {
+    let mut repo = tree(&[], &[]);
+    let rename = |signed: &mut Value, seed: u8| {
+        signed["keys"]["timestamp-key"] = json!(key(seed).public());
+        signed["roles"]["timestamp"]["keyids"] = json!(["timestamp-key"]);
+    };
+    let sign = |repo: &mut Repo, seed: u8| {
+        let document: Value = serde_json::from_slice(repo.file("timestamp")).expect("JSON");
+        let mut document: Value = serde_json::from_slice(&sign_value(&document["signed"], &[seed])).expect("JSON");
+        document["signatures"][0]["keyid"] = json!("timestamp-key");
+        repo.files.insert("timestamp.json".into(), document.to_string().into_bytes());
+    };
+    repo.edit("root", |signed| rename(signed, 6));
+    let mut stolen = repo.clone();
+    stolen.versions.insert("timestamp".into(), 900);
+    stolen.put_timestamp();
+    sign(&mut stolen, 6);
+    let mut client = client(&repo);
+    client.refresh(&stolen).expect("the thief has the key");
+    repo.put_root(2, &[1, 2]);
+    repo.edit("root", |signed| rename(signed, 16));
+    sign(&mut repo, 16);
+    client.refresh(&repo).expect("the floor fell");
+    assert_eq!(client.cache.roles["timestamp"], repo.file("timestamp"));
+}
+
+#[test]
+fn a_scheme_that_a_client_does_not_bring_is_never_counted_and_one_that_it_brings_counts_once_a_key() {
+    fn verify(public: &str, message: &[u8], signature: &[u8]) -> Option<Vec<u8>> {
+        (!message.is_empty() && signature == [0xab]).then(|| public.as_bytes().to_vec())
+    }
+    const SCHEMES: &[Scheme] = &[Scheme::new("toy", "toy-1", verify)];
+    let mut repo = tree(&[], &[]);
+    let toy = json!({"keytype": "toy", "scheme": "toy-1", "keyval": {"public": "p"}});
+    repo.edit("root", |signed| {
+        (signed["keys"]["a"], signed["keys"]["b"]) = (toy.clone(), toy.clone());
+        signed["roles"]["timestamp"] = json!({"keyids": ["a", "b"], "threshold": 1});
+    });
+    repo.tamper("timestamp", |document| {
+        document["signatures"] = json!([{"keyid": "a", "sig": "ab"}, {"keyid": "b", "sig": "ab"}]);
+    });
+    let refused =
+        |valid, needed| TrustError::Threshold { role: "timestamp".into(), by: "root 1".into(), valid, needed };
+    assert_eq!(client(&repo).refresh(&repo).err(), Some(refused(0, 1)));
+    let mut bringing = client(&repo);
+    bringing.config.schemes = SCHEMES;
+    bringing.refresh(&repo).expect("counted");
+    repo.edit("root", |signed| signed["roles"]["timestamp"]["threshold"] = json!(2));
+    let mut bringing = client(&repo);
+    bringing.config.schemes = SCHEMES;
+    assert_eq!(bringing.refresh(&repo).err(), Some(refused(1, 2)));
 }
 
 #[test]
