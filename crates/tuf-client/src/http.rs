@@ -65,8 +65,8 @@ fn read(mut stream: impl BufRead, max: u64) -> std::io::Result<(Head, Vec<u8>)> 
     }
     let status = lines.first().and_then(|line| line.split(' ').nth(1)?.parse().ok());
     let status = status.ok_or_else(|| other("the answer has no status"))?;
-    let headers = lines.iter().skip(1).filter_map(|line| line.split_once(':'));
-    let length = headers.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).next_back();
+    let mut headers = lines.iter().skip(1).filter_map(|line| line.split_once(':'));
+    let length = headers.rfind(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     let length = length.map(|(_, value)| value.trim().parse().map_err(|_| other("Content-Length is no number")));
     let mut body = Vec::new();
     stream.take(max.saturating_add(1)).read_to_end(&mut body)?;
