@@ -44,6 +44,21 @@ impl Cache {
         dirs
     }
 
+    /// The entry of this name, made in an empty folder if it is not there. Of two who want it, one makes it.
+    pub(crate) fn entry(&self, name: &str, make: impl FnOnce(&Path) -> Outcome) -> Outcome<PathBuf> {
+        let dir = self.dir().join(name);
+        if dir.is_dir() {
+            return Ok(dir);
+        }
+        let turn = self.turn()?;
+        if dir.is_dir() {
+            return Ok(dir);
+        }
+        let unfinished = turn.begin()?;
+        make(&unfinished)?;
+        turn.finish(&unfinished, name)
+    }
+
     /// Waits for its turn to make something. The turn ends when the result is dropped, or the process ends.
     pub(crate) fn turn(&self) -> Outcome<Turn<'_>> {
         fs::create_dir_all(&self.0).map_err(|error| {
@@ -168,6 +183,22 @@ mod tests {
         let entry = turn.finish(&dir, "thing-1").expect("finished");
         assert_eq!(cache.entries(), std::slice::from_ref(&entry));
         assert_eq!(fs::read_to_string(entry.join("whole")).expect("read"), "x");
+        fs::remove_dir_all(cache.dir()).expect("removed");
+    }
+
+    #[test]
+    fn an_entry_is_made_once_and_one_that_failed_is_made_again() {
+        let cache = empty_cache("entry");
+        let failure = cache.entry("thing", |_| Err(Failure::new("no"))).expect_err("fails");
+        assert_eq!((failure.to_string(), cache.entries()), ("no".into(), Vec::new()));
+        let make = |text| {
+            cache.entry("thing", move |dir| {
+                fs::write(dir.join("file"), text).map_err(|error| Failure::io("write", dir, &error))
+            })
+        };
+        let made = [make("first"), make("second")].map(|entry| entry.expect("made"));
+        assert_eq!(made[0], made[1]);
+        assert_eq!(fs::read_to_string(made[1].join("file")).expect("read"), "first");
         fs::remove_dir_all(cache.dir()).expect("removed");
     }
 

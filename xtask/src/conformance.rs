@@ -14,12 +14,13 @@ use serde::Deserialize;
 use crate::cache::{self, Cache};
 use crate::demo;
 use crate::failure::{Failure, Outcome};
+use crate::packages::Manager;
 use crate::phases::seconds;
 use crate::place;
-use crate::tool::Tool;
+use crate::tool::{self, Tool};
 
-/// What the suite imports.
-const REQUIREMENTS: &str = "xtask/conformance/requirements.txt";
+/// The folder with the lock file of what the suite imports.
+const PACKAGES: &str = "xtask/conformance";
 /// Tests that are expected to fail, one name a line.
 const XFAILS: &str = "xtask/conformance/xfails.txt";
 /// The tests of the suite when this was written. Fewer would mean that some were not found.
@@ -39,7 +40,7 @@ pub(crate) fn run(suite: Option<&str>) -> Outcome<ExitCode> {
     let suite = checkout(Path::new(suite))?;
     let client = build_client()?;
     place_xfails(&client)?;
-    let packages = packages()?;
+    let packages = Manager::Pip.modules(&Manager::Pip.installed(&place::root().join(PACKAGES))?);
     let path = path_with_faketime()?;
     let report = place::own().join("conformance.json");
     fs::remove_file(&report).ok();
@@ -113,29 +114,19 @@ fn expected() -> Outcome<Vec<String>> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// A folder with the pinned packages, installed if need be.
-fn packages() -> Outcome<PathBuf> {
-    let lock = place::root().join(REQUIREMENTS);
-    let text = fs::read_to_string(&lock).map_err(|error| Failure::io("read", &lock, &error))?;
-    let python = Tool::new("python3").arg("-VV").read()?;
-    entry(&format!("conformance-python-{}", cache::fingerprint([python.as_str(), &text])), |dir| {
-        eprintln!("conformance: installing what {REQUIREMENTS} pins");
-        let pip = Tool::new("python3").args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        let pip = pip.args(["--require-hashes", "--no-deps", "--only-binary", ":all:", "--target"]).arg(dir);
-        pip.arg("--requirement").arg(&lock).run()
-    })
-}
-
 /// The search path, with a `faketime` in front where the machine has none.
 fn path_with_faketime() -> Outcome<std::ffi::OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     if std::env::split_paths(&path).any(|dir| dir.join("faketime").is_file()) {
         return Ok(path);
     }
-    let dir = entry(&format!("faketime-{}", cache::fingerprint(["1", std::env::consts::ARCH])), |dir| {
+    let name = format!("faketime-{}", cache::fingerprint(["1", std::env::consts::ARCH]));
+    let dir = Cache::open().entry(&name, |dir| {
         eprintln!("conformance: unpacking Debian's libfaketime; nothing is installed");
-        let get = Tool::new("apt-get").args(["-o", "APT::Sandbox::User=root", "-q", "download", "libfaketime"]);
-        get.dir(dir).run().map_err(|failure| failure.fix("`apt-get update`, or install faketime"))?;
+        tool::again(|| {
+            let get = Tool::new("apt-get").args(["-o", "APT::Sandbox::User=root", "-q", "download", "libfaketime"]);
+            get.dir(dir).run().map_err(|failure| failure.fix("`apt-get update`, or install faketime"))
+        })?;
         let package = only_file(dir)?;
         Tool::new("dpkg-deb").arg("-x").arg(&package).arg(dir).read()?;
         fs::remove_file(&package).map_err(|error| Failure::io("remove", &package, &error))?;
@@ -171,22 +162,6 @@ fn write_faketime(dir: &Path) -> Outcome {
         return Err(Failure::new(format!("libfaketime shows {}, not the time it was told", shown.trim())));
     }
     Ok(())
-}
-
-/// An entry of the cache, made if it is not there.
-fn entry(name: &str, make: impl FnOnce(&Path) -> Outcome) -> Outcome<PathBuf> {
-    let cache = Cache::open();
-    let dir = cache.dir().join(name);
-    if dir.is_dir() {
-        return Ok(dir);
-    }
-    let turn = cache.turn()?;
-    if dir.is_dir() {
-        return Ok(dir);
-    }
-    let unfinished = turn.begin()?;
-    make(&unfinished)?;
-    turn.finish(&unfinished, name)
 }
 
 #[derive(Deserialize)]

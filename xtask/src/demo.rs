@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use cargo_metadata::Message;
 
-use crate::embedded::{Building, Language};
+use crate::embedded::{self, Language};
 use crate::failure::{Failure, Outcome};
 use crate::guests;
 use crate::phases::Phases;
@@ -18,7 +18,7 @@ use crate::toolchain;
 pub(crate) fn run(passed_on: &[String]) -> Outcome<ExitCode> {
     let mut phases = Phases::begin("demo");
     let all = passed_on.iter().any(|arg| arg == "--all");
-    let others = Building::start(if all { &Language::ALL } else { &[] });
+    let others = embedded::start(if all { &Language::ALL } else { &[] });
     let toolchain = phases.run("setup", toolchain::ensure)?;
     let stoa = phases.run("guests and stoa", || both(&toolchain))?;
     if all {

@@ -1,6 +1,6 @@
 //! Example plugins in languages whose components bring their runtime along: JavaScript and Python.
 //!
-//! The tools are installed from lock files with digests, into entries of the cache that are named by them.
+//! The tools are installed from lock files with digests ([`crate::packages`]).
 //! Two builds of one source differ, so a component is an entry of the cache too, named by all that it is made of:
 //! what was tested is what is published, and whoever changes nothing builds nothing.
 
@@ -10,12 +10,13 @@ mod source;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use crate::cache::{self, Cache};
+use crate::background::Background;
+use crate::cache::Cache;
 use crate::failure::{Failure, Outcome};
 use crate::guests;
+use crate::packages::Manager;
 use crate::phases::seconds;
 use crate::place;
 use crate::tool::Tool;
@@ -44,11 +45,11 @@ impl Language {
         }
     }
 
-    /// The file that pins its tools. A plugin whose folder has one is written in this language.
-    pub(crate) fn lock(self) -> &'static str {
+    /// Who installs its tools. A plugin whose folder has that one's lock file is written in this language.
+    fn manager(self) -> Manager {
         match self {
-            Self::JavaScript => "package-lock.json",
-            Self::Python => "requirements.txt",
+            Self::JavaScript => Manager::Npm,
+            Self::Python => Manager::Pip,
         }
     }
 
@@ -78,55 +79,23 @@ impl Language {
         }
         Ok(())
     }
-
-    /// The folder in the cache that has its entries, with a lock of its own: nobody waits for another language.
-    fn cache(self) -> Cache {
-        Cache::open().part(self.word())
-    }
 }
 
-/// Plugins that are being built, each language in a thread of its own. Waited for when it is dropped, so that no
-/// failure elsewhere leaves an install at work.
-pub(crate) struct Building(Vec<JoinHandle<Outcome>>);
-
-impl Building {
-    pub(crate) fn start(languages: &[Language]) -> Self {
-        Self(languages.iter().map(|&language| thread::spawn(move || language.build())).collect())
-    }
-
-    /// Waits for all; the first failure counts.
-    pub(crate) fn finish(mut self) -> Outcome {
-        self.wait()
-    }
-
-    fn wait(&mut self) -> Outcome {
-        let outcomes: Vec<Outcome> = self.0.drain(..).map(joined).collect();
-        outcomes.into_iter().collect()
-    }
-}
-
-impl Drop for Building {
-    fn drop(&mut self) {
-        if let Err(failure) = self.wait() {
-            eprintln!("\n{failure}");
-        }
-    }
-}
-
-fn joined(handle: JoinHandle<Outcome>) -> Outcome {
-    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+/// Begins to build the plugins of these languages, each language in a thread of its own.
+pub(crate) fn start(languages: &[Language]) -> Background<()> {
+    Background::start(languages.iter().map(|&language| move || language.build()))
 }
 
 /// The folders of the plugins that are written in a language, sorted.
 fn plugins(language: Language) -> Outcome<Vec<PathBuf>> {
     let mut folders: Vec<_> = guests::manifests(&place::plugins())?.into_iter().map(|m| m.with_file_name("")).collect();
-    folders.retain(|folder| folder.join(language.lock()).is_file());
+    folders.retain(|folder| folder.join(language.manager().lock()).is_file());
     Ok(folders)
 }
 
 /// Builds one plugin, unless the cache has its component, and puts it where its manifest says.
 fn build(language: Language, plugin: &Path) -> Outcome {
-    let cache = language.cache();
+    let cache = language.manager().cache();
     let source = Source::read(plugin)?;
     let name = plugin.file_name().unwrap_or_default().to_string_lossy();
     let file = format!("{name}.wasm");
@@ -134,7 +103,7 @@ fn build(language: Language, plugin: &Path) -> Outcome {
     let entry = format!("{prefix}{}", source.fingerprint(&format!("recipe {RECIPE} for {}", language.word())));
     // Looked for and copied within the turn: another process may be removing old ones.
     if !cache.dir().join(&entry).join(&file).is_file() {
-        let tools = tools(language, plugin, &cache)?;
+        let tools = language.manager().installed(plugin)?;
         make(language, &source, &tools, &cache, &entry, &file)?;
     }
     let turn = cache.turn()?;
@@ -145,32 +114,6 @@ fn build(language: Language, plugin: &Path) -> Outcome {
     place_component(&plugin.join("target").join(&file), &made)?;
     eprintln!("guests: {}", guests::inspect(&plugin.join("plugin.toml"))?);
     Ok(())
-}
-
-/// The entry with the tools that a plugin's lock file pins, made if need be.
-fn tools(language: Language, plugin: &Path, cache: &Cache) -> Outcome<PathBuf> {
-    let lock = plugin.join(language.lock());
-    let text = fs::read_to_string(&lock).map_err(|error| Failure::io("read", &lock, &error))?;
-    let machine = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
-    let entry = format!("tools-{}", cache::fingerprint(["1", &machine, &text]));
-    let dir = cache.dir().join(&entry);
-    if dir.is_dir() {
-        return Ok(dir);
-    }
-    let turn = cache.turn()?;
-    if dir.is_dir() {
-        return Ok(dir);
-    }
-    let started = Instant::now();
-    eprintln!("{}: installing what {} pins into {}", language.word(), language.lock(), dir.display());
-    let unfinished = turn.begin()?;
-    match language {
-        Language::JavaScript => npm::install(plugin, &unfinished)?,
-        Language::Python => pip::install(plugin, &unfinished)?,
-    }
-    let dir = turn.finish(&unfinished, &entry)?;
-    eprintln!("{}: installed in {}", language.word(), seconds(started.elapsed()));
-    Ok(dir)
 }
 
 /// Makes the component out of a copy of its sources, and nothing else: what the entry is not named by can not get in.
@@ -219,21 +162,6 @@ fn alone(program: impl AsRef<Path>, stage: &Path) -> Tool {
     Tool::new(program.as_ref()).only_path().env("HOME", stage).env("LC_ALL", "C.UTF-8").dir(stage)
 }
 
-/// The program that a name stands for, if it is at least of a version. Wrappers that choose one are asked which.
-fn interpreter(name: &str, print: &[&str], oldest: [u32; 2], fix: &str) -> Outcome<PathBuf> {
-    let said = Tool::new(name).args(print).read().map_err(|failure| failure.or_fix(fix))?;
-    let mut lines = said.lines();
-    let (version, path) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    let [major, minor, _] = crate::toolchain::version(version.trim_start_matches('v'));
-    if [major, minor] < oldest {
-        let [old_major, old_minor] = oldest;
-        return Err(
-            Failure::new(format!("{name} is {version}, but {old_major}.{old_minor} or newer is needed")).fix(fix)
-        );
-    }
-    Ok(PathBuf::from(path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,24 +184,5 @@ mod tests {
         };
         assert_eq!(names(Language::JavaScript), ["highlight"]);
         assert_eq!(names(Language::Python), ["wordcount"]);
-    }
-
-    #[test]
-    fn a_lock_file_pins_by_digest_and_names_no_host() {
-        for language in Language::ALL {
-            for plugin in plugins(language).expect("read") {
-                let text = fs::read_to_string(plugin.join(language.lock())).expect("a lock file");
-                assert!(!text.contains("\"resolved\""), "{language:?}: npm --omit-lockfile-registry-resolved");
-                assert!(text.contains("\"integrity\": \"sha512-") || text.contains("--hash=sha256:"), "{language:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_old_or_missing_interpreter_is_named_with_what_to_install() {
-        let failure = interpreter("echo", &["v3.9.2"], [3, 10], "apt install it").expect_err("too old");
-        assert_eq!(failure.to_string(), "echo is v3.9.2, but 3.10 or newer is needed\n  fix: apt install it");
-        let failure = interpreter("no-such-program", &["-v"], [1, 0], "apt install it").expect_err("missing");
-        assert!(failure.to_string().ends_with("\n  fix: apt install it"), "{failure}");
     }
 }

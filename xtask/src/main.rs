@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people who read its output")]
 
 mod args;
+mod background;
 mod bench;
 mod cache;
 mod checks;
@@ -20,6 +21,8 @@ mod failure;
 mod fresh;
 mod fuzz;
 mod guests;
+mod interop;
+mod packages;
 mod phases;
 mod place;
 mod suite;
@@ -60,9 +63,9 @@ fn run(command: Command) -> Outcome<ExitCode> {
             ExitCode::SUCCESS
         }),
         Command::Guests { with } => {
-            let others = embedded::Building::start(&with);
+            let others = embedded::start(&with);
             guests::build(&toolchain::ensure()?)?;
-            others.finish().map(|()| ExitCode::SUCCESS)
+            others.finish().map(|_| ExitCode::SUCCESS)
         }
         Command::Demo { passed_on } => demo::run(&passed_on),
         Command::Test { filters } => suite::run(&filters),

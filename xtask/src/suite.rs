@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use crate::checks::{self, snapshots};
 use crate::demo;
-use crate::embedded::{Building, Language};
+use crate::embedded::{self, Language};
 use crate::failure::{Failure, Outcome};
 use crate::guests;
+use crate::interop;
 use crate::phases::Phases;
 use crate::place;
 use crate::tool::Tool;
@@ -17,14 +18,17 @@ use crate::toolchain;
 pub(crate) fn run(filters: &[String]) -> Outcome<ExitCode> {
     let mut phases = Phases::begin("test");
     // At once, for they wait for the network while the rest compiles.
-    let others = Building::start(&Language::ALL);
+    let others = embedded::start(&Language::ALL);
+    let clients = interop::start();
     let toolchain = phases.run("setup", toolchain::ensure)?;
     phases.run("guests", || guests::build(&toolchain))?;
     let stoa = phases.run("stoa", demo::build_stoa)?;
     phases.run("guests: js, py", || others.finish())?;
+    let clients = phases.run("TUF clients", || clients.finish())?;
     forget_references()?;
     phases.check("tests", || {
-        tests(filters)?.env("STOA_BIN", &stoa).env(snapshots::VARIABLE, snapshots::references()).run()
+        let tests = tests(filters)?.env("STOA_BIN", &stoa).env(snapshots::VARIABLE, snapshots::references());
+        interop::apply(tests, &clients).run()
     });
     phases.check("doc tests", || doc_tests(filters).run());
     phases.check("example plugins", || example_tests(filters).run());
