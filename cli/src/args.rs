@@ -36,6 +36,12 @@ pub(crate) enum Command {
     Recover(Recover),
     /// Remove what no host needs any more from a registry's folder.
     Gc(Gc),
+    /// Copy everything that a registry's pointer reaches to a folder that any web server can serve.
+    Mirror(Mirror),
+    /// Check everything that the pointer of a registry or of a mirror reaches, from the pinned root on.
+    Verify(Verify),
+    /// Fold an archive of events again and compare the result with a copy of the public tree.
+    Replay(Replay),
     /// Make namespaces: who publishes under which name.
     Namespace(Namespace),
     /// Make and revoke API keys.
@@ -86,6 +92,51 @@ pub(crate) struct Registry {
     /// Use the verified copies only; open no connection.
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+/// The root that is trusted.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Pin {
+    /// A file with the registry's first root, as `stoa init` wrote it.
+    #[arg(long, env = "STOA_ROOT", value_name = "FILE")]
+    pub(crate) root: Option<PathBuf>,
+    /// The SHA-256 of the registry's first root.
+    #[arg(long, env = "STOA_ROOT_SHA256", value_name = "HEX")]
+    pub(crate) root_sha256: Option<stoa_core::digest::Digest>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Mirror {
+    /// The address of a registry, or of another mirror; a folder is one too.
+    #[arg(value_name = "URL")]
+    pub(crate) from: String,
+    /// The folder of the mirror: empty, not there yet, or an earlier mirror of the same registry.
+    #[arg(value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) pin: Pin,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The address of a registry or a mirror, or the folder of a mirror.
+    #[arg(value_name = "URL|DIR")]
+    pub(crate) place: String,
+    #[command(flatten)]
+    pub(crate) pin: Pin,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The folder with the archived events: `blobs/events` of a registry or of its backup.
+    #[arg(value_name = "EVENTS")]
+    pub(crate) events: PathBuf,
+    /// The folder of a mirror, or `blobs/public` of a registry.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) pin: Pin,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ pub(crate) mod fetch;
 pub(crate) mod info;
 pub(crate) mod init;
 pub(crate) mod lock;
+pub(crate) mod mirror;
 pub(crate) mod publish;
 pub(crate) mod run;
 pub(crate) mod trust;

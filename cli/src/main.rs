@@ -4,6 +4,7 @@ mod api;
 mod args;
 mod cmd;
 mod host;
+mod mirror;
 mod package;
 mod progress;
 mod report;
@@ -37,6 +38,9 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Restore(args) => cmd::backup::restore(&args, output).await,
         Command::Recover(args) => cmd::backup::recover(&args, output).await,
         Command::Gc(args) => server::gc(&args, output).await,
+        Command::Mirror(args) => cmd::mirror::mirror(&args, output).await,
+        Command::Verify(args) => cmd::mirror::verify(&args, output).await,
+        Command::Replay(args) => cmd::mirror::replay(&args, output).await,
         Command::Namespace(args) => cmd::admin::namespace(&args.command, output).await,
         Command::Key(args) => cmd::admin::key(&args.command, output).await,
         Command::Publish(args) => cmd::publish::run(&args, output).await,

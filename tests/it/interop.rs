@@ -1,15 +1,16 @@
 //! TUF clients that others wrote read our registries, and refuse what was tampered with, as ours does.
 
 mod peers;
-mod tree;
 
 use std::collections::BTreeMap;
 
 use stoa_core::digest::Digest;
 
-use crate::process::Stage;
+use crate::{
+    process::Stage,
+    tree::{Served, Tree},
+};
 use peers::{Ours, Peer, Seen};
-use tree::{Served, Tree};
 
 /// The plugins that `stoa demo` publishes.
 const DEMO: [&str; 3] = ["markdown", "site", "slugify"];

@@ -43,7 +43,7 @@ pub mod writer;
 
 pub use attack::Attack;
 pub use bins::{Bins, BitLength, BitLengthError, bin_name};
-pub use client::{CacheWrite, CachedTrust, Lookup, Outcome, Staleness, Step, Updater};
+pub use client::{CacheWrite, CachedTrust, Lookup, Outcome, Staleness, Step, Tour, Updater};
 pub use config::{Config, Limits, Profile};
 pub use delegation::{DelegatedRole, Delegations, Scope, Succinct};
 pub use envelope::Envelope;

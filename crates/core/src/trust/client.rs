@@ -11,12 +11,14 @@ mod lookup;
 mod outcome;
 mod roles;
 mod steps;
+mod tour;
 
 use std::collections::BTreeMap;
 
 pub use cache::{CacheWrite, CachedTrust};
 pub use lookup::Lookup;
 pub use outcome::{Outcome, Staleness, Step};
+pub use tour::Tour;
 
 use super::{
     config::Config,
@@ -221,6 +223,11 @@ impl Updater {
     /// A lookup that finds nothing, but brings the top-level targets role up to date (sections 5.6.1 to 5.6.6).
     pub fn lookup_nothing(&self) -> Lookup {
         Lookup::of(None)
+    }
+
+    /// A walk through every targets role of the trusted snapshot.
+    pub fn tour(&self) -> Tour {
+        Tour::of(self.generation)
     }
 
     /// Everything accepted since the last call, byte for byte as it was served, to be persisted in this order.

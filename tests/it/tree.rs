@@ -21,16 +21,34 @@ use crate::process::Stage;
 pub(crate) struct Tree(BTreeMap<String, Vec<u8>>);
 
 impl Tree {
+    /// The tree in a folder, without pages.
+    pub(crate) fn of(folder: &Path) -> Self {
+        let mut files = BTreeMap::new();
+        for part in ["trust", "index", "artifacts"] {
+            collect(folder, part, &mut files);
+        }
+        Self(files)
+    }
+
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// Writes it into a folder.
+    pub(crate) fn write(&self, folder: &Path) {
+        for (path, bytes) in &self.0 {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, bytes).expect("a file");
+        }
+    }
+
     /// The tree of the stage's registry, once its pointer covers event `seq`.
     pub(crate) fn settled(stage: &Stage, seq: u64) -> Self {
         let public = stage.dir.path().join("registry/blobs/public");
         let until = Instant::now() + Duration::from_secs(20);
         loop {
-            let mut files = BTreeMap::new();
-            for folder in ["trust", "index"] {
-                collect(&public, folder, &mut files);
-            }
-            let tree = Self(files);
+            let tree = Self::of(&public);
             let listed = tree.json("trust/timestamp.json")["signed"]["meta"]["snapshot.json"]["version"].as_u64();
             if listed >= Some(seq) && tree.0.contains_key(&tree.snapshot()) {
                 return tree;
@@ -136,13 +154,15 @@ pub(crate) struct Served {
 struct State {
     tree: Tree,
     asked: Vec<String>,
+    /// After so many answers it says nothing more, and keeps who asks waiting.
+    answers: Option<usize>,
 }
 
 impl Served {
     pub(crate) fn start(tree: Tree) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let state = Arc::new(Mutex::new(State { tree, asked: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { tree, asked: Vec::new(), answers: None }));
         let shared = state.clone();
         // Ends with the test's process.
         std::thread::spawn(move || {
@@ -159,6 +179,27 @@ impl Served {
 
     pub(crate) fn serve(&self, tree: Tree) {
         self.state.lock().expect("the state").tree = tree;
+    }
+
+    /// Answers so many requests more, and lets those that follow wait.
+    pub(crate) fn answer_only(&self, answers: Option<usize>) {
+        self.state.lock().expect("the state").answers = answers;
+    }
+
+    /// Waits until a request is kept waiting. `false`: `over` says that none comes any more.
+    pub(crate) fn stalled(&self, mut over: impl FnMut() -> bool) -> bool {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let stalls = {
+                let state = self.state.lock().expect("the state");
+                state.answers.is_some_and(|answers| state.asked.len() > answers)
+            };
+            if stalls || over() {
+                return stalls;
+            }
+            assert!(Instant::now() < until, "nobody asks and nothing ends");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The paths that were asked for since the last time, in order.
@@ -181,6 +222,12 @@ fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let body = {
         let mut state = state.lock().expect("the state");
         state.asked.push(path.to_owned());
+        if state.answers.is_some_and(|answers| state.asked.len() > answers) {
+            drop(state);
+            // Until who asked is gone, or the test is.
+            let _gone = std::io::Read::read(&mut stream, &mut [0]);
+            return Ok(());
+        }
         state.tree.0.get(path).cloned()
     };
     let (status, body) = body.map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));
