@@ -9,6 +9,7 @@ mod flaws;
 mod gc;
 mod guests;
 mod journey;
+mod keys;
 mod kill;
 mod process;
 mod publish;

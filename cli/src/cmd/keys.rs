@@ -291,7 +291,8 @@ fn quorums(offer: &Offer) -> String {
         format!("  {style}{quorum}{style:#}")
     }));
     if quorums.iter().all(|quorum| quorum.is_met()) {
-        lines.push(format!("{GOOD}enough have signed{GOOD:#}: the registry imports it with `stoa keys import`"));
+        let next = if offer.before().is_some() { "stoa keys import" } else { "stoa init --ceremony" };
+        lines.push(format!("{GOOD}enough have signed{GOOD:#}: it comes into force with `{next}`"));
     }
     lines.join("\n")
 }
