@@ -55,7 +55,7 @@ pub(super) fn encrypt<E>(
     file += &format!(" {}\n", STANDARD_NO_PAD.encode(mac));
     let mut bytes = file.into_bytes();
     bytes.extend(nonce);
-    bytes.extend(seal(&*derive(&*key, &nonce, b"payload"), last_chunk(), content));
+    bytes.extend(seal(&derive(&*key, &nonce, b"payload"), last_chunk(), content));
     Ok(armor(&bytes))
 }
 
@@ -96,7 +96,7 @@ pub(super) fn decrypt(armored: &str, passphrase: &str) -> Result<Zeroizing<Vec<u
     if sealed.len() > MAX_CONTENT + TAG {
         return Err(malformed("it is too long for a key"));
     }
-    open(&*derive(&key, nonce, b"payload"), last_chunk(), sealed).ok_or(malformed("its content was changed"))
+    open(&derive(&key, nonce, b"payload"), last_chunk(), sealed).ok_or(malformed("its content was changed"))
 }
 
 fn decoded<const N: usize>(text: &str) -> Option<[u8; N]> {
