@@ -51,7 +51,7 @@ impl OnlineKeys {
 impl OnlineKeys {
     /// The id of the online key of this name.
     pub(super) fn id(dir: &Path, name: &str) -> Result<KeyId, Failure> {
-        Ok(load(&folder(dir, "online").join(format!("{name}.key")))?.id().clone())
+        Ok(load(&place(dir, name))?.id().clone())
     }
 
     /// The ids of the online keys, and of those that wait to take their places.
@@ -90,8 +90,13 @@ pub(super) fn next_online(dir: &Path, name: &str) -> Result<SecretKey, Failure> 
     load(&path)
 }
 
+/// Where the online key of this name lies.
+fn place(dir: &Path, name: &str) -> PathBuf {
+    folder(dir, "online").join(format!("{name}.key"))
+}
+
 fn next_path(dir: &Path, name: &str) -> PathBuf {
-    folder(dir, "online").join(format!("{name}.key.next"))
+    place(dir, name).with_extension("key.next")
 }
 
 /// Puts each waiting key that `named` knows in the place of the one before, which is then gone: nobody can steal it any
@@ -99,13 +104,13 @@ fn next_path(dir: &Path, name: &str) -> PathBuf {
 pub(super) fn take_next_online(dir: &Path, named: impl Fn(&KeyId) -> bool) -> Result<Vec<&'static str>, Failure> {
     let mut taken = Vec::new();
     for name in ONLINE {
-        let (next, place) = (next_path(dir, name), folder(dir, "online").join(format!("{name}.key")));
+        let (next, place) = (next_path(dir, name), place(dir, name));
         if !next.exists() || !named(load(&next)?.id()) {
             continue;
         }
         let rename = || {
             std::fs::rename(&next, &place)?;
-            std::fs::File::open(folder(dir, "online"))?.sync_all()
+            place.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
         };
         rename().map_err(|e: std::io::Error| {
             Failure::new(format!("the key `{}` can not be put in place: {e}", next.display()))
