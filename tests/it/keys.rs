@@ -265,38 +265,39 @@ fn a_running_registry_takes_renewals_and_refuses_new_online_keys() {
     assert_eq!(stage.known(&server.url, "host"), (4, versions(&["1.0.0"])));
 }
 
-/// The moment after the event and before anything that follows from it.
 #[test]
 fn an_import_that_is_cut_off_is_finished_by_the_next_start() {
-    let Some(stage) = Stage::new() else { return };
-    let server = stage.serve();
-    let key = stage.author(&server);
-    stage.publish(&server.url, &key, &[&stage.plugin("answer", "1.0.0", 41, 0)]).json();
-    stage.known(&server.url, "old");
-    assert!(server.stop().success());
-    stage.offer(&["rotate", "--role", "snapshot"]);
-    stage.signs(&["root-1", "root-2", "targets-1", "targets-2"]);
-    copy(&stage.file("registry"), &stage.file("before"));
-    assert_eq!(stage.import().json()["outcome"], "done");
-    let trust = |place: &str, name: &str| stage.file(&format!("{place}/blobs/public/trust/{name}"));
-    let done = fs::read(trust("registry", "4.snapshot.json")).expect("a snapshot");
+    // Before anything but the ceremony itself was written down, and between the event and what follows from it.
+    for written in [&[][..], &["ledger.sqlite", "blobs/public/trust/2.index.json"]] {
+        let Some(stage) = Stage::new() else { return };
+        let server = stage.serve();
+        let key = stage.author(&server);
+        stage.publish(&server.url, &key, &[&stage.plugin("answer", "1.0.0", 41, 0)]).json();
+        stage.known(&server.url, "old");
+        assert!(server.stop().success());
+        stage.offer(&["rotate", "--role", "snapshot"]);
+        stage.signs(&["root-1", "root-2", "targets-1", "targets-2"]);
+        copy(&stage.file("registry"), &stage.file("before"));
+        assert_eq!(stage.import().json()["outcome"], "done");
+        let trust = |name: &str| stage.file(&format!("registry/blobs/public/trust/{name}"));
+        let done = fs::read(trust("2.root.json")).expect("a root");
+        for name in written {
+            fs::copy(stage.file("registry").join(name), stage.file("before").join(name)).expect("a file");
+        }
+        fs::create_dir_all(stage.file("before/ceremony")).expect("a folder");
+        fs::copy(stage.file("offer.json"), stage.file("before/ceremony/pending.json")).expect("a file");
+        fs::remove_dir_all(stage.file("registry")).expect("a folder");
+        fs::rename(stage.file("before"), stage.file("registry")).expect("a folder");
+        private(&stage.file("registry"));
+        assert!(!trust("2.root.json").exists());
 
-    // The ledger and the new index as they are afterwards, all else as before.
-    for name in ["ledger.sqlite", "blobs/public/trust/2.index.json"] {
-        fs::copy(stage.file("registry").join(name), stage.file("before").join(name)).expect("a file");
+        stage.hosts_see(&["old", "new"], &["1.0.0"]);
+        assert_eq!(fs::read(trust("2.root.json")).expect("a root"), done, "the same bytes");
+        assert!(trust("4.snapshot.json").exists() && !trust("5.snapshot.json").exists(), "one event and no more");
+        assert!(!stage.file("registry/ceremony/pending.json").exists());
+        assert!(!stage.file("registry/keys/online/snapshot.key.next").exists());
+        assert_eq!(stage.import().json()["outcome"], "already");
     }
-    fs::create_dir_all(stage.file("before/ceremony")).expect("a folder");
-    fs::copy(stage.file("offer.json"), stage.file("before/ceremony/pending.json")).expect("a file");
-    fs::remove_dir_all(stage.file("registry")).expect("a folder");
-    fs::rename(stage.file("before"), stage.file("registry")).expect("a folder");
-    private(&stage.file("registry"));
-    assert!(!trust("registry", "2.root.json").exists());
-
-    stage.hosts_see(&["old", "new"], &["1.0.0"]);
-    assert_eq!(fs::read(trust("registry", "4.snapshot.json")).expect("a snapshot"), done, "the same bytes");
-    assert!(!stage.file("registry/ceremony/pending.json").exists());
-    assert!(!stage.file("registry/keys/online/snapshot.key.next").exists());
-    assert_eq!(stage.import().json()["outcome"], "already");
 }
 
 /// A copy has lost the modes of its files.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use stoa_core::{
-    event::{ActorId, Draft, Fact},
+    event::{ActorId, Draft, Fact, OfflineRole, Sealed},
     time::Time,
     trust::{
         KeyId,
@@ -27,6 +27,7 @@ use super::{
     init::file,
     installed::installed,
     keys::{self, OnlineKeys},
+    left::Named,
     registry::{Layout, Registry, write_file},
 };
 use crate::report::{Failure, chain};
@@ -50,8 +51,8 @@ pub(crate) async fn import(dir: &Path, offer: &Offer, dry_run: bool, now: Time) 
     let served = Exclusive::take(dir);
     let free = served.is_ok();
     let registry = Registry::open(&layout).await?;
-    if free {
-        resume(&layout, &registry, &settings.name, now).await?;
+    if !dry_run {
+        resume(&layout, &registry, &settings.name, free, now).await?;
     }
     let standing = installed(&registry).await?;
     if offer.is_done_by(&standing) {
@@ -59,39 +60,34 @@ pub(crate) async fn import(dir: &Path, offer: &Offer, dry_run: bool, now: Time) 
     }
     require_next(offer, &standing)?;
     let after = offer.complete(now)?;
-    let changes_online = changes_online(&standing, &after);
-    if changes_online {
+    if changes_online(&standing, &after) {
         require_online_keys(dir, &after)?;
     }
     if dry_run {
         return Ok(Imported::Rehearsed);
     }
     match served {
-        Err(error @ ExclusiveError::InUse { .. }) if changes_online => {
+        Err(error @ ExclusiveError::InUse { .. }) if changes_online(&standing, &after) => {
             return Err(Failure::new(format!("online keys change, and {}", chain(&error)))
                 .hint("stop the registry, import, and start it again: it reads its keys once"));
         }
         Err(error @ ExclusiveError::Io { .. }) => return Err(error.into()),
         _ => {}
     }
-    if changes_online {
-        write_file(&pending(&layout), &offer.to_bytes())?;
-    } else {
-        // The pointer is as good under the new root as under the old: there is no moment without one.
-        put(&registry, offer, &after, OfflineDocument::Root).await?;
-    }
-    put(&registry, offer, &after, OfflineDocument::Targets).await?;
-    put(&registry, offer, &after, OfflineDocument::Index).await?;
-    let seq = commit(&registry, offer, &after, now).await?;
-    let mut online = Vec::new();
-    if free {
-        online = finish(&layout, &registry, &settings.name, offer, &after, now).await?;
-    }
+    // From here on it is decided: whatever cuts it off, the next start or import goes on with it.
+    write_file(&pending(&layout), &offer.to_bytes())?;
+    let (seq, online) = apply(&layout, &registry, &settings.name, offer, &after, free, now).await?;
     Ok(Imported::Done { seq, online, signed: free })
 }
 
-/// Goes on with a ceremony that was being put in place, where its event is in the log.
-pub(super) async fn resume(layout: &Layout, registry: &Registry, name: &str, now: Time) -> Result<(), Failure> {
+/// Goes on with a ceremony that was being put in place. `free` says whether nobody serves the registry.
+pub(super) async fn resume(
+    layout: &Layout,
+    registry: &Registry,
+    name: &str,
+    free: bool,
+    now: Time,
+) -> Result<(), Failure> {
     let path = pending(layout);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
@@ -101,18 +97,61 @@ pub(super) async fn resume(layout: &Layout, registry: &Registry, name: &str, now
     let offer = Offer::read(&bytes)?;
     // It was complete when it was written down; how old it is by now does not matter.
     let after = offer.complete(Time::from_unix(0))?;
-    let (named, _) = super::left::Named::by(&*registry.ledger, async |_| Ok(())).await?;
-    let has_event = offer.documents().all(|(document, _)| named.offline.contains(&ceremony::role(&after, document)));
-    if has_event {
-        tracing::info!(ceremony = offer.id(), "going on with a ceremony that was cut off");
-        finish(layout, registry, name, &offer, &after, now).await?;
-        return Ok(());
+    if event_of(registry, &offer, &after).await?.is_none() {
+        require_next(&offer, &installed(registry).await?)?;
     }
-    tracing::warn!(ceremony = offer.id(), "a ceremony was cut off before anything was changed: import it again");
-    remove(&path)
+    tracing::info!(ceremony = offer.id(), "going on with a ceremony that was cut off");
+    apply(layout, registry, name, &offer, &after, free, now).await.map(drop)
 }
 
-/// All that follows the event. Doing it again does what is missing.
+/// Puts a ceremony in place that is written down. Doing it again does what is missing. Gives its event, and which online
+/// keys changed.
+async fn apply(
+    layout: &Layout,
+    registry: &Registry,
+    name: &str,
+    offer: &Offer,
+    after: &Standing,
+    free: bool,
+    now: Time,
+) -> Result<(u64, Vec<&'static str>), Failure> {
+    if offer.before().is_some_and(|before| !changes_online(before, after)) {
+        // The pointer is as good under the new root as under the old: there is no moment without one.
+        put(registry, offer, after, OfflineDocument::Root).await?;
+    }
+    put(registry, offer, after, OfflineDocument::Targets).await?;
+    put(registry, offer, after, OfflineDocument::Index).await?;
+    let seq = match event_of(registry, offer, after).await? {
+        Some(seq) => seq,
+        None => commit(registry, offer, after, now).await?,
+    };
+    match free {
+        true => Ok((seq, finish(layout, registry, name, offer, after, now).await?)),
+        false => remove(&pending(layout)).map(|()| (seq, Vec::new())),
+    }
+}
+
+/// The place of the event that put a ceremony in place, where there is one.
+async fn event_of(registry: &Registry, offer: &Offer, after: &Standing) -> Result<Option<u64>, Failure> {
+    let installed = roles(offer, after);
+    let mut found = None;
+    let look = async |event: &Sealed| {
+        if matches!(&event.event().fact, Fact::OfflineInstalled { offline } if *offline == installed) {
+            found = Some(event.event().seq);
+        }
+        Ok(())
+    };
+    Named::by(&*registry.ledger, look).await?;
+    Ok(found)
+}
+
+fn roles(offer: &Offer, after: &Standing) -> Vec<OfflineRole> {
+    let mut offline: Vec<_> = offer.documents().map(|(document, _)| ceremony::role(after, document)).collect();
+    offline.sort_unstable();
+    offline
+}
+
+/// All that follows the event.
 async fn finish(
     layout: &Layout,
     registry: &Registry,
@@ -201,8 +240,7 @@ async fn put(registry: &Registry, offer: &Offer, after: &Standing, document: Off
 }
 
 async fn commit(registry: &Registry, offer: &Offer, after: &Standing, now: Time) -> Result<u64, Failure> {
-    let mut offline: Vec<_> = offer.documents().map(|(document, _)| ceremony::role(after, document)).collect();
-    offline.sort_unstable();
+    let offline = roles(offer, after);
     let draft = Draft { actor: ActorId::registry(), fact: Fact::OfflineInstalled { offline }, private: None };
     let transaction = Transaction { operation: OperationId::random()?, draft: Some(draft), writes: Vec::new() };
     let committed = registry.ledger.commit(&transaction, now).await?;
