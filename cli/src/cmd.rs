@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod fetch;
 pub(crate) mod info;
 pub(crate) mod init;
+pub(crate) mod keys;
 pub(crate) mod lock;
 pub(crate) mod mirror;
 pub(crate) mod publish;

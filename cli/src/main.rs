@@ -4,6 +4,7 @@ mod api;
 mod args;
 mod cmd;
 mod host;
+mod keyfile;
 mod mirror;
 mod package;
 mod progress;
@@ -43,6 +44,7 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Replay(args) => cmd::mirror::replay(&args, output).await,
         Command::Namespace(args) => cmd::admin::namespace(&args.command, output).await,
         Command::Key(args) => cmd::admin::key(&args.command, output).await,
+        Command::Keys(args) => cmd::keys::run(&args.command, output).await,
         Command::Publish(args) => cmd::publish::run(&args, output).await,
         Command::Yank(args) => cmd::yank::run(&args, cmd::yank::Verb::Yank, output).await,
         Command::Unyank(args) => cmd::yank::run(&args, cmd::yank::Verb::Unyank, output).await,
@@ -52,6 +54,9 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Run(args) => cmd::run::run(&args, output).await,
         Command::Trust(args) => match args.command {
             args::TrustCommand::Plan(plan) => cmd::trust::plan(&plan, output),
+            args::TrustCommand::Status { dir, at } => {
+                return cmd::trust::status(&dir, at.unwrap_or_else(cmd::now), output).await;
+            }
         },
         Command::Demo(args) => return cmd::demo::run(&args, output).await,
         Command::Completions { shell } => {

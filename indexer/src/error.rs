@@ -49,6 +49,16 @@ pub enum IndexerError {
         /// SHA-256 of what the log gives.
         expected: String,
     },
+    /// The program has other online keys than the offline ones name. What it signed, clients would refuse.
+    #[error("`{role}` is signed by the keys that {by} names, and key {key} is none of them: nothing was published")]
+    OtherKeys {
+        /// What was to be signed.
+        role: String,
+        /// The document that names the keys.
+        by: String,
+        /// The key at hand.
+        key: String,
+    },
     /// The ledger ends before what was already signed: it was restored from an old copy.
     #[error(
         "the ledger ends at event {ledger}, and the signed index covers {signed}: restore the later events before going on"

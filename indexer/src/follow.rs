@@ -75,6 +75,15 @@ impl Follower {
         Ok(self.source.signed().await?.map_or(0, |head| head.seq))
     }
 
+    /// Writes what the ledger's new events make, and leaves the pointer where it is: what is ready before a new root comes
+    /// into force shortens the moment in which the root is there and the pointer is not signed by its keys.
+    ///
+    /// # Errors
+    /// [`IndexerError`], as of [`Follower::catch_up`].
+    pub async fn prepare(&self) -> Result<(), IndexerError> {
+        self.indexer.run().await.map(drop)
+    }
+
     /// Brings the pages to the signed head: those that changed since they were last listed, also where an
     /// earlier run was cut off. Nothing waits for it, and it moves no pointer.
     ///

@@ -10,12 +10,14 @@ use stoa_core::{
     event::{Fact, Head, Sealed},
     index::{self, Base, Cursor, Fold, IndexKeys, Revision},
     path::PublicPath,
-    trust::writer::INDEX,
+    trust::writer::{CATALOG, INDEX},
 };
 use stoa_store::{
     blobs::{BlobKey, Blobs, Put},
     ledger::Ledger,
 };
+
+use tokio::sync::Mutex;
 
 use crate::{error::IndexerError, tree::Tree};
 
@@ -31,6 +33,14 @@ pub struct Indexer {
     ledger: Arc<dyn Ledger>,
     tree: Tree,
     keys: Arc<IndexKeys>,
+    installed: Arc<Mutex<Installations>>,
+}
+
+/// The last event that put offline metadata in place, as far as the ledger was read for it.
+#[derive(Debug, Default)]
+struct Installations {
+    read: u64,
+    last: u64,
 }
 
 impl std::fmt::Debug for Indexer {
@@ -55,7 +65,7 @@ pub struct Run {
 impl Indexer {
     /// An indexer from `ledger` to `blobs`.
     pub fn new(ledger: Arc<dyn Ledger>, blobs: Arc<dyn Blobs>, keys: IndexKeys) -> Self {
-        Self { ledger, tree: Tree::new(blobs), keys: Arc::new(keys) }
+        Self { ledger, tree: Tree::new(blobs), keys: Arc::new(keys), installed: Arc::default() }
     }
 
     /// Writes everything that the events after the signed head make, up to a snapshot that nothing points at
@@ -69,12 +79,18 @@ impl Indexer {
         let cursor = match self.signed().await? {
             Signed::Nothing => None,
             Signed::Before(cursor) => Some(cursor),
-            Signed::Lost { epoch } => return self.rebuild(epoch).await.map(Some),
+            Signed::Lost { epoch } => {
+                let last = self.last_installation().await?;
+                return self.rebuild(epoch.max(last)).await.map(Some);
+            }
         };
         let signed = cursor.as_ref().map_or(Head::none(), |cursor| cursor.head);
         let events = self.ledger.events(signed.seq, EVENTS_PER_RUN).await?;
-        if events.is_empty() {
-            return Ok(None);
+        let Some(last) = events.last().map(|event| event.event().seq) else { return Ok(None) };
+        // What stood before new keys came, those keys can not sign: no run ends there.
+        let installed = self.last_installation().await?;
+        if installed > last {
+            return self.rebuild(installed).await.map(Some);
         }
         self.archive(&events).await?;
         let base = self.base(cursor, &events).await?;
@@ -95,7 +111,34 @@ impl Indexer {
         self.publish(fold.finish(&self.keys)?).await
     }
 
+    /// The place of the last event that put offline metadata in place; 0 where there is none after the first.
+    async fn last_installation(&self) -> Result<u64, IndexerError> {
+        let mut known = self.installed.lock().await;
+        loop {
+            let events = self.ledger.events(known.read, EVENTS_PER_RUN).await?;
+            let Some(last) = events.last() else { return Ok(known.last) };
+            let installs = |event: &&Sealed| matches!(event.event().fact, Fact::OfflineInstalled { .. });
+            known.last = events.iter().rev().find(installs).map_or(known.last, |event| event.event().seq);
+            known.read = last.event().seq;
+        }
+    }
+
+    /// Nothing is written that clients would refuse: under immutable names, wrong signatures would stay for ever.
+    async fn check_keys(&self, versions: &BTreeMap<String, NonZeroU64>) -> Result<(), IndexerError> {
+        for (delegator, role, key) in
+            [(INDEX, "bins", self.keys.snapshot.id()), ("targets", CATALOG, self.keys.catalog.id())]
+        {
+            let version = versions.get(delegator).ok_or_else(|| IndexerError::Missing(format!("{delegator}.json")))?;
+            if !self.tree.delegates_to(delegator, *version, role, key).await? {
+                let (by, key) = (format!("{delegator} {version}"), key.to_string());
+                return Err(IndexerError::OtherKeys { role: role.to_owned(), by, key });
+            }
+        }
+        Ok(())
+    }
+
     async fn publish(&self, revision: Revision) -> Result<Run, IndexerError> {
+        self.check_keys(&revision.cursor.versions).await?;
         self.write(&revision).await?;
         let head = revision.cursor.head;
         let snapshot = NonZeroU64::new(head.seq).unwrap_or(NonZeroU64::MIN);

@@ -10,7 +10,7 @@ use stoa_core::{
     id::PluginId,
     path::{PublicPath, RoleFile},
     time::Time,
-    trust::{BitLength, CachedTrust, Config, Envelope, Limits, Step, Updater, writer::Target},
+    trust::{BitLength, CachedTrust, Config, Envelope, KeyId, Limits, Step, Updater, writer::Target},
 };
 use stoa_store::blobs::{Blob, BlobKey, Blobs};
 
@@ -82,6 +82,24 @@ struct HashesWire {
 }
 
 #[derive(Deserialize)]
+struct DelegatorWire {
+    delegations: DelegatedWire,
+}
+
+#[derive(Deserialize)]
+struct DelegatedWire {
+    #[serde(default)]
+    roles: Vec<KeysWire>,
+    succinct_roles: Option<KeysWire>,
+}
+
+#[derive(Deserialize)]
+struct KeysWire {
+    name: Option<String>,
+    keyids: Vec<KeyId>,
+}
+
+#[derive(Deserialize)]
 struct IndexWire {
     delegations: DelegationsWire,
 }
@@ -134,6 +152,21 @@ impl Tree {
         let bytes = self.role("index", index_version, self.limits.targets_bytes).await?;
         let bits = signed::<IndexWire>("index", &bytes)?.delegations.succinct_roles.bit_length;
         BitLength::new(bits).map_err(|e| IndexerError::Index(e.into()))
+    }
+
+    /// Whether the document `delegator` names `key` for `role`: for one of its roles, or for its bins.
+    pub(crate) async fn delegates_to(
+        &self,
+        delegator: &str,
+        version: NonZeroU64,
+        role: &str,
+        key: &KeyId,
+    ) -> Result<bool, IndexerError> {
+        let bytes = self.role(delegator, version, self.limits.targets_bytes).await?;
+        let DelegatorWire { delegations } = signed(delegator, &bytes)?;
+        let of_role = |wire: &&KeysWire| wire.name.as_deref() == Some(role);
+        let named = delegations.succinct_roles.as_ref().or(delegations.roles.iter().find(of_role));
+        Ok(named.is_some_and(|wire| wire.keyids.contains(key)))
     }
 
     pub(crate) async fn document(&self, id: &PluginId, target: &Target) -> Result<Document, IndexerError> {

@@ -23,7 +23,7 @@ impl Stage {
     }
 
     /// What a host with this cache knows of `demo:answer` after a refresh: the event that is signed, and the versions.
-    fn known(&self, url: &str, cache: &str) -> (u64, Vec<String>) {
+    pub(crate) fn known(&self, url: &str, cache: &str) -> (u64, Vec<String>) {
         let root = TrustRoot::pinned(fs::read(self.root()).expect("a root"));
         let cache = Cache::at(Path::new(&self.path(cache))).expect("a cache");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -60,7 +60,7 @@ impl Stage {
     }
 }
 
-fn versions(names: &[&str]) -> Vec<String> {
+pub(crate) fn versions(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
@@ -89,7 +89,7 @@ fn immutable(public: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     for (path, bytes) in files(from) {
         let to = to.join(path);
         fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");

@@ -10,6 +10,7 @@ mod gc;
 mod guests;
 mod interop;
 mod journey;
+mod keys;
 mod kill;
 mod mirror;
 mod process;

@@ -99,6 +99,17 @@ impl Stage {
         Some(stage)
     }
 
+    /// The program in an empty folder.
+    pub(crate) fn bare() -> Option<Self> {
+        let dir = tempfile::tempdir().expect("a folder");
+        Some(Self { program: stoa()?, dir, admin_key: String::new(), fingerprint: String::new() })
+    }
+
+    /// Where the program lies.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     pub(crate) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_str().expect("a path of text").to_owned()
     }

@@ -10,12 +10,12 @@ use stoa_core::manifest::Manifest;
 
 use crate::process::{skip, stoa};
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository").to_owned()
 }
 
 /// The fenced blocks of a Markdown text: language and content.
-fn blocks(markdown: &str) -> Vec<(String, String)> {
+pub(crate) fn blocks(markdown: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut open: Option<(String, String)> = None;
     for line in markdown.lines() {

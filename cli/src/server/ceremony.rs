@@ -1,14 +1,13 @@
 //! The first root, and what it delegates: made once, when a registry begins.
 
-use std::num::NonZeroU64;
-
 use stoa_core::{
     digest::Digest,
     event::OfflineRole,
     time::{DAY, Time},
     trust::{
-        Bins, BitLength, SecretKey,
-        writer::{self, RootSigners, Signers, Terms},
+        Bins, BitLength, PublicKey, SecretKey,
+        ceremony::{Offer, OfflineDocument, Roster, Standing},
+        writer::{RootSigners, Signers},
     },
 };
 
@@ -16,39 +15,40 @@ use super::keys::{OFFLINE_THRESHOLD, OfflineKeys, OnlineKeys};
 use crate::report::Failure;
 
 /// Offline metadata lives a year: a ceremony a year.
-const OFFLINE_LIFETIME: i64 = 365 * DAY;
+pub(super) const OFFLINE_LIFETIME: i64 = 365 * DAY;
 /// 256 bins: right for up to about ten thousand plugins (a refresh after one change takes 4.5 KB).
 pub(super) const BIN_BITS: u8 = 8;
 
-/// A file of the offline roles.
-pub(super) struct OfflineFile {
-    pub(super) role: OfflineRole,
-    pub(super) bytes: Vec<u8>,
-}
-
-/// The first version of root, targets and index.
-pub(super) fn begin(offline: &OfflineKeys, online: &OnlineKeys, now: Time) -> Result<Vec<OfflineFile>, Failure> {
-    let terms = Terms { version: NonZeroU64::MIN, expires: now.plus(OFFLINE_LIFETIME) };
-    let people = |keys: &[SecretKey]| Signers::new(keys.iter().map(|key| key.public().clone()), OFFLINE_THRESHOLD);
-    let signers = RootSigners {
-        root: people(&offline.root)?,
+/// The first documents, to be signed by people with these keys.
+pub(super) fn offer(root: Signers, targets: Signers, online: &OnlineKeys, expires: Time) -> Result<Offer, Failure> {
+    let top = RootSigners {
+        root,
         timestamp: Signers::one(&online.timestamp),
         snapshot: Signers::one(&online.snapshot),
-        targets: people(&offline.targets)?,
+        targets,
     };
     let bins = Bins::new("bin", BitLength::new(u64::from(BIN_BITS))?);
-    let targets = writer::targets(terms, &Signers::one(&online.catalog), &people(&offline.targets)?);
-    let index = writer::index(terms, &Signers::one(&online.snapshot), &bins);
-    let root_keys: Vec<&SecretKey> = offline.root.iter().collect();
-    let targets_keys: Vec<&SecretKey> = offline.targets.iter().collect();
-    Ok(vec![
-        file("root", writer::root(terms, &signers).sign(&root_keys)),
-        file("targets", targets.sign(&targets_keys)),
-        file("index", index.sign(&targets_keys)),
-    ])
+    let roster = Roster::new(top, Signers::one(&online.catalog), Signers::one(&online.snapshot), bins);
+    Ok(Offer::begin(roster, expires)?)
 }
 
-fn file(role: &str, bytes: Vec<u8>) -> OfflineFile {
-    let role = OfflineRole { role: role.to_owned(), version: NonZeroU64::MIN, digest: Digest::of(&bytes) };
-    OfflineFile { role, bytes }
+/// The first documents, signed at once by keys that all lie here: for a first look, see decision 0008.
+pub(super) fn begin(offline: &OfflineKeys, online: &OnlineKeys, now: Time) -> Result<Standing, Failure> {
+    let people = |keys: &[SecretKey]| Signers::new(keys.iter().map(public), OFFLINE_THRESHOLD);
+    let expires = now.plus(OFFLINE_LIFETIME);
+    let mut offer = offer(people(&offline.root)?, people(&offline.targets)?, online, expires)?;
+    for key in offline.root.iter().chain(&offline.targets) {
+        offer.sign(key)?;
+    }
+    Ok(offer.complete(now)?)
+}
+
+fn public(key: &SecretKey) -> PublicKey {
+    key.public().clone()
+}
+
+/// What an event says of a document.
+pub(super) fn role(standing: &Standing, document: OfflineDocument) -> OfflineRole {
+    let (version, digest) = (standing.terms(document).version, Digest::of(standing.bytes(document)));
+    OfflineRole { role: document.name().to_owned(), version, digest }
 }

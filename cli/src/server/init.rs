@@ -8,6 +8,7 @@ use stoa_core::{
     event::{ActorId, Draft, Fact},
     path::{PublicPath, RoleFile},
     time::Time,
+    trust::ceremony::{KeyRole, Offer, OfflineDocument, Standing},
 };
 use stoa_store::{
     blobs::BlobKey,
@@ -15,7 +16,7 @@ use stoa_store::{
 };
 
 use super::{
-    ceremony::{self, OfflineFile},
+    ceremony,
     keys::{OfflineKeys, OnlineKeys},
     registry::{Layout, Registry, write_file},
 };
@@ -30,34 +31,83 @@ pub(crate) struct Initialized {
     pub(crate) root: PathBuf,
     /// Its SHA-256.
     pub(crate) fingerprint: Digest,
-    /// The keys that belong on other machines.
-    pub(crate) offline_keys: PathBuf,
+    /// The keys that belong on other machines, where they were made here.
+    pub(crate) offline_keys: Option<PathBuf>,
+}
+
+/// How a registry comes to its offline keys.
+#[derive(Debug)]
+pub(crate) enum Beginning {
+    /// All are made here, as plain files: for a first look.
+    KeysHere,
+    /// People have signed the first documents elsewhere; the online keys lie in the folder.
+    Signed(Box<Offer>),
 }
 
 /// Makes a registry in `dir`.
-pub(crate) async fn init(dir: &Path, name: &str, now: Time) -> Result<Initialized, Failure> {
+pub(crate) async fn init(dir: &Path, name: &str, beginning: Beginning, now: Time) -> Result<Initialized, Failure> {
     let layout = Layout::new(dir);
-    require_empty(dir)?;
-    std::fs::create_dir_all(dir)
-        .map_err(|e| Failure::new(format!("the folder `{}` can not be made: {e}", dir.display())))?;
-    let (offline, online) = (OfflineKeys::generate(dir)?, OnlineKeys::generate(dir)?);
-    let files = ceremony::begin(&offline, &online, now)?;
-    let root = files.iter().find(|file| file.role.role == "root").map(|file| file.bytes.clone());
-    let root = root.ok_or_else(|| Failure::new("the ceremony made no root"))?;
+    let (standing, online, offline_keys) = match beginning {
+        Beginning::KeysHere => {
+            require_empty(dir)?;
+            std::fs::create_dir_all(dir)
+                .map_err(|e| Failure::new(format!("the folder `{}` can not be made: {e}", dir.display())))?;
+            let (offline, online) = (OfflineKeys::generate(dir)?, OnlineKeys::generate(dir)?);
+            (ceremony::begin(&offline, &online, now)?, online, Some(OfflineKeys::folder(dir)))
+        }
+        Beginning::Signed(offer) => {
+            require_only_keys(dir)?;
+            let online = OnlineKeys::load(dir)?;
+            require_own(&offer, &online)?;
+            (offer.complete(now)?, online, None)
+        }
+    };
+    let root = standing.bytes(OfflineDocument::Root).to_vec();
     let registry = Registry::open(&layout).await?;
-    install(&registry, &files, now).await?;
+    install(&registry, &standing, now).await?;
     let admin_key = stoa_api::bootstrap_admin_key(&*registry.ledger, now).await?.reveal().to_string();
     let follower = registry.follower(name, online, &root, None);
     follower.catch_up(now).await?;
     follower.update_pages().await?;
     write_file(&layout.root(), &root)?;
     layout.write_settings(name)?;
-    Ok(Initialized {
-        admin_key,
-        root: layout.root(),
-        fingerprint: Digest::of(&root),
-        offline_keys: OfflineKeys::folder(dir),
-    })
+    Ok(Initialized { admin_key, root: layout.root(), fingerprint: Digest::of(&root), offline_keys })
+}
+
+/// A folder in which only a ceremony has begun.
+fn require_only_keys(dir: &Path) -> Result<(), Failure> {
+    let shown = dir.display();
+    let entries = std::fs::read_dir(dir)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|e| Failure::new(format!("the folder `{shown}` can not be read: {e}")))?;
+    match entries.iter().any(|entry| entry.file_name() != "keys") {
+        false => Ok(()),
+        true => require_empty(dir),
+    }
+}
+
+/// The first documents have to name the online keys of this folder: with others nothing could be signed.
+fn require_own(offer: &Offer, online: &OnlineKeys) -> Result<(), Failure> {
+    if offer.before().is_some() {
+        return Err(Failure::new(format!("the ceremony {} changes a registry, and begins none", offer.id()))
+            .hint("`stoa keys import` is for it"));
+    }
+    for (role, key) in [
+        (KeyRole::Snapshot, &online.snapshot),
+        (KeyRole::Bins, &online.snapshot),
+        (KeyRole::Catalog, &online.catalog),
+        (KeyRole::Timestamp, &online.timestamp),
+    ] {
+        if !offer.roster().signers(role).keys().contains_key(key.id()) {
+            return Err(Failure::new(format!(
+                "the ceremony {} names other keys for `{role}` than the one in this folder, {}",
+                offer.id(),
+                key.id().short()
+            ))
+            .hint("`stoa keys begin` made the online keys in one folder and the ceremony with it: use both"));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn require_empty(dir: &Path) -> Result<(), Failure> {
@@ -78,19 +128,24 @@ pub(super) fn require_empty(dir: &Path) -> Result<(), Failure> {
 }
 
 /// Puts the offline files in place, then writes the first event, which names them.
-async fn install(registry: &Registry, files: &[OfflineFile], now: Time) -> Result<(), Failure> {
-    for file in files {
-        let role = RoleFile { version: file.role.version.get(), role: file.role.role.clone() };
-        let key = BlobKey::Public(PublicPath::Role(role));
-        let put = registry.blobs.put_new(&key, Bytes::copy_from_slice(&file.bytes)).await?;
+async fn install(registry: &Registry, standing: &Standing, now: Time) -> Result<(), Failure> {
+    for document in OfflineDocument::ALL {
+        let key = file(standing, document);
+        let put = registry.blobs.put_new(&key, Bytes::copy_from_slice(standing.bytes(document))).await?;
         if put != stoa_store::blobs::Put::Created {
             return Err(Failure::new(format!("`{key}` is there already: the folder is not a new one")));
         }
     }
-    let offline = files.iter().map(|file| file.role.clone()).collect();
+    let offline = OfflineDocument::ALL.map(|document| ceremony::role(standing, document)).to_vec();
     let fact = Fact::Genesis { bin_bits: ceremony::BIN_BITS, offline };
     let draft = Draft { actor: ActorId::registry(), fact, private: None };
     let operation: OperationId = "genesis".parse()?;
     registry.ledger.commit(&Transaction { operation, draft: Some(draft), writes: Vec::new() }, now).await?;
     Ok(())
+}
+
+/// Where a document lies.
+pub(super) fn file(standing: &Standing, document: OfflineDocument) -> BlobKey {
+    let version = standing.terms(document).version.get();
+    BlobKey::Public(PublicPath::Role(RoleFile { version, role: document.name().to_owned() }))
 }

@@ -1,19 +1,21 @@
 //! The keys of an embedded registry, as files that only their owner can read.
 
-use std::{
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use stoa_core::trust::SecretKey;
+use stoa_core::trust::{KeyId, SecretKey};
 use zeroize::Zeroizing;
 
-use crate::report::Failure;
+use crate::{
+    keyfile::{hex, random, unhex, write_new},
+    report::Failure,
+};
 
 /// How many people hold an offline key, and how many of them have to sign.
 pub(super) const OFFLINE_KEYS: usize = 3;
 pub(super) const OFFLINE_THRESHOLD: u64 = 2;
+
+/// The names of the online keys, which are those of their roles.
+pub(super) const ONLINE: [&str; 3] = ["snapshot", "catalog", "timestamp"];
 
 /// The keys that a running registry needs.
 #[derive(Debug)]
@@ -46,6 +48,26 @@ impl OnlineKeys {
     }
 }
 
+impl OnlineKeys {
+    /// The id of the online key of this name.
+    pub(super) fn id(dir: &Path, name: &str) -> Result<KeyId, Failure> {
+        Ok(load(&place(dir, name))?.id().clone())
+    }
+
+    /// The ids of the online keys, and of those that wait to take their places.
+    pub(super) fn all_ids(dir: &Path) -> Result<Vec<KeyId>, Failure> {
+        let mut ids = Vec::new();
+        for name in ONLINE {
+            ids.push(Self::id(dir, name)?);
+            let next = next_path(dir, name);
+            if next.exists() {
+                ids.push(load(&next)?.id().clone());
+            }
+        }
+        Ok(ids)
+    }
+}
+
 impl OfflineKeys {
     pub(super) fn generate(dir: &Path) -> Result<Self, Failure> {
         let keys = |role: &str| -> Result<Vec<SecretKey>, Failure> {
@@ -59,16 +81,57 @@ impl OfflineKeys {
     }
 }
 
+/// The online key of this name that waits for the ceremony which names it; made where there is none yet.
+pub(super) fn next_online(dir: &Path, name: &str) -> Result<SecretKey, Failure> {
+    let path = next_path(dir, name);
+    if !path.exists() {
+        write_secret(&path, hex(&*random()?).as_bytes())?;
+    }
+    load(&path)
+}
+
+/// Where the online key of this name lies.
+fn place(dir: &Path, name: &str) -> PathBuf {
+    folder(dir, "online").join(format!("{name}.key"))
+}
+
+fn next_path(dir: &Path, name: &str) -> PathBuf {
+    place(dir, name).with_extension("key.next")
+}
+
+/// Puts each waiting key that `named` knows in the place of the one before, which is then gone: nobody can steal it any
+/// more. Gives their names. Doing it again does nothing.
+pub(super) fn take_next_online(dir: &Path, named: impl Fn(&KeyId) -> bool) -> Result<Vec<&'static str>, Failure> {
+    let mut taken = Vec::new();
+    for name in ONLINE {
+        let (next, place) = (next_path(dir, name), place(dir, name));
+        if !next.exists() || !named(load(&next)?.id()) {
+            continue;
+        }
+        let rename = || {
+            std::fs::rename(&next, &place)?;
+            place.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+        };
+        rename().map_err(|e: std::io::Error| {
+            Failure::new(format!("the key `{}` can not be put in place: {e}", next.display()))
+        })?;
+        taken.push(name);
+    }
+    Ok(taken)
+}
+
 /// Copies the online keys from one folder of a registry to another, where all are there. Gives whether they are. Offline
 /// keys are never copied.
 pub(super) fn copy_online(from: &Path, to: &Path) -> Result<bool, Failure> {
     let (from, to) = (folder(from, "online"), folder(to, "online"));
-    let names = ["snapshot.key", "catalog.key", "timestamp.key"];
+    let names = ONLINE.map(|name| format!("{name}.key"));
     if names.iter().any(|name| !from.join(name).exists()) {
         return Ok(false);
     }
-    for name in names {
-        let (secret, target) = (read_secret(&from.join(name))?, to.join(name));
+    // A rotation may have been begun: then both keys are needed.
+    let next = names.iter().map(|name| format!("{name}.next")).filter(|name| from.join(name).exists());
+    for name in names.iter().cloned().chain(next) {
+        let (secret, target) = (read_secret(&from.join(&name))?, to.join(&name));
         let there = target.exists().then(|| read_secret(&target)).transpose()?;
         match there {
             Some(there) if there == secret => {}
@@ -77,13 +140,6 @@ pub(super) fn copy_online(from: &Path, to: &Path) -> Result<bool, Failure> {
         }
     }
     Ok(true)
-}
-
-/// Random bytes from the operating system.
-pub(super) fn random() -> Result<Zeroizing<[u8; 32]>, Failure> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *bytes).map_err(|e| Failure::new(format!("the system gives no random bytes: {e}")))?;
-    Ok(bytes)
 }
 
 fn generate(folder: &Path, name: &str) -> Result<SecretKey, Failure> {
@@ -99,10 +155,7 @@ pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         std::fs::create_dir_all(folder).map_err(refuse)?;
         std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).map_err(refuse)?;
     }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refuse)?;
-    file.write_all(bytes).map_err(refuse)?;
-    file.write_all(b"\n").map_err(refuse)?;
-    file.sync_all().map_err(refuse)
+    write_new(path, &[bytes, b"\n"].concat())
 }
 
 /// Reads 32 bytes that [`write_secret`] wrote as hexadecimal digits.
@@ -119,21 +172,6 @@ pub(super) fn read_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
 
 fn load(path: &Path) -> Result<SecretKey, Failure> {
     Ok(SecretKey::from_seed(*read_secret(path)?))
-}
-
-pub(super) fn hex(bytes: &[u8]) -> Zeroizing<String> {
-    Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn unhex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    let mut bytes = Zeroizing::new([0; 32]);
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! blobs/           everything that is named: public/ is the tree that anyone may copy
 //! keys/online/     the keys that a running registry needs
 //! keys/offline/    the keys of the ceremonies; they belong on other machines
+//! ceremony/        a ceremony that is being put in place
 //! ```
 
 use std::{
@@ -66,6 +67,11 @@ impl Layout {
 
     pub(super) fn blobs(&self) -> PathBuf {
         self.0.join("blobs")
+    }
+
+    /// Holds the lock of whoever imports a ceremony, and the one that is being put in place.
+    pub(super) fn ceremony(&self) -> PathBuf {
+        self.0.join("ceremony")
     }
 
     /// Holds the lock of whoever collects garbage.

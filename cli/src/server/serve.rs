@@ -76,6 +76,7 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     })?;
     let address = listener.local_addr()?;
     let url = args.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    super::import::resume(&layout, &registry, &settings.name, true, SystemClock.now()).await?;
     let follower = registry.follower(&settings.name, OnlineKeys::load(&args.dir)?, &root, Some(&url));
     let wake = Wake::default();
     let hint = format!(

@@ -396,6 +396,7 @@ impl Event {
                 refuse(format!("an epoch after event {lost_after}: {MAX_LOST_AFTER} is the last possible"))
             }
             Fact::Released { releases } => check_releases(releases).or_else(refuse),
+            Fact::OfflineInstalled { offline } => check_offline(offline).or_else(refuse),
             Fact::Yanked { reason, .. } | Fact::Unyanked { reason, .. } | Fact::Epoch { reason, .. } => {
                 check_reason(reason).or_else(refuse)
             }
@@ -416,6 +417,23 @@ pub fn check_reason(reason: &str) -> Result<(), String> {
     match hidden(reason) {
         Some(c) if c.is_control() => Err("the reason has control characters: write it on one line".into()),
         Some(c) => Err(format!("the reason has the invisible character U+{:04X}", u32::from(c))),
+        None => Ok(()),
+    }
+}
+
+/// Any other role's versions are places of the log: a version that an event set by itself would outrun them.
+fn check_offline(offline: &[OfflineRole]) -> Result<(), String> {
+    if offline.is_empty() {
+        return Err("no offline metadata: an event installs one document at least".into());
+    }
+    if offline.iter().any(|role| !["root", "targets", "index"].contains(&role.role.as_str())) {
+        return Err("offline metadata of another role than root, targets and index".into());
+    }
+    match offline.windows(2).find(|pair| pair[0].role >= pair[1].role) {
+        Some(pair) => Err(format!(
+            "`{}` stands before `{}`: offline metadata is sorted by role, each once",
+            pair[0].role, pair[1].role
+        )),
         None => Ok(()),
     }
 }

@@ -105,9 +105,9 @@ pub fn touched(events: &[Sealed]) -> BTreeSet<PluginId> {
 }
 
 /// The roles of the bins whose content must be in the [`Base`] of these events, sorted: those of the plugins that they
-/// touch, and all where one is an epoch.
+/// touch, and all where one is an epoch or installs another `index`.
 pub fn touched_bins(events: &[Sealed], bin_bits: BitLength) -> BTreeSet<String> {
-    if events.iter().any(|event| is_epoch(event.event())) {
+    if events.iter().any(|event| is_epoch(event.event()) || installs(event.event(), writer::INDEX)) {
         return Bins::new("bin", bin_bits).names().collect();
     }
     touched(events).iter().map(|id| bin_of(id, bin_bits)).collect()
@@ -116,6 +116,14 @@ pub fn touched_bins(events: &[Sealed], bin_bits: BitLength) -> BTreeSet<String> 
 /// Whether the log goes on, at this event, from less than was signed: see [`Fact::Epoch`].
 pub fn is_epoch(event: &Event) -> bool {
     matches!(event.fact, Fact::Epoch { .. })
+}
+
+/// Whether this event puts another version of this offline role in place, which may name other online keys.
+pub fn installs(event: &Event, role: &str) -> bool {
+    match &event.fact {
+        Fact::OfflineInstalled { offline } => offline.iter().any(|installed| installed.role == role),
+        _ => false,
+    }
 }
 
 /// The role of the bin that lists the document of `id`.
@@ -206,7 +214,17 @@ impl Fold {
                     self.touch(role, event);
                 }
             }
-            Fact::OfflineInstalled { offline } => self.install(offline),
+            Fact::OfflineInstalled { offline } => {
+                self.install(offline);
+                // Who signs bins, `index` says, and who signs the catalog, `targets`: what they vouch for is signed anew,
+                // for the keys may be others. The log does not say whether they are.
+                if installs(event.event(), writer::INDEX) {
+                    self.touch_bins(event)?;
+                }
+                if installs(event.event(), trust::TopRole::Targets.name()) {
+                    self.touch(writer::CATALOG.to_owned(), event);
+                }
+            }
             Fact::Epoch { .. } => self.begin_epoch(event)?,
             Fact::Released { releases } => {
                 for release in releases {
@@ -232,6 +250,12 @@ impl Fold {
     /// Every online role gets the epoch's place as its version. Whatever clients hold of the branch that was lost has
     /// lower ones, so that none of their floors refuses what follows; what each role lists is what the log makes.
     fn begin_epoch(&mut self, event: &Sealed) -> Result<(), IndexError> {
+        self.touch_bins(event)?;
+        self.touch(writer::CATALOG.to_owned(), event);
+        Ok(())
+    }
+
+    fn touch_bins(&mut self, event: &Sealed) -> Result<(), IndexError> {
         let bits = self.bin_bits.ok_or(IndexError::NotBegun(event.event().seq))?;
         for role in Bins::new("bin", bits).names() {
             if self.began && !self.bins.contains_key(&role) {
@@ -239,7 +263,6 @@ impl Fold {
             }
             self.touch(role, event);
         }
-        self.touch(writer::CATALOG.to_owned(), event);
         Ok(())
     }
 

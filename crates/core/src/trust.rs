@@ -25,6 +25,7 @@
 
 mod attack;
 mod bins;
+pub mod ceremony;
 mod client;
 mod config;
 mod delegation;

@@ -4,6 +4,7 @@ mod budget;
 mod epoch;
 mod gc;
 mod history;
+mod installed;
 mod operations;
 mod pages;
 mod races;

@@ -13,6 +13,7 @@ use stoa_core::{
     time::{DAY, Time},
     trust::{
         Bins, BitLength, CachedTrust, Config, SecretKey, Step, Updater,
+        ceremony::{Offer, OfflineDocument, Standing},
         writer::{self, RootSigners, Signers, Terms},
     },
 };
@@ -160,6 +161,27 @@ impl World {
         let seq = follower.catch_up(self.now()).await?;
         follower.update_pages().await?;
         Ok(seq)
+    }
+
+    /// The offline documents that the registry began with.
+    pub(crate) fn standing(&self) -> Standing {
+        let bytes = |at: usize| self.offline[at].1.clone();
+        Standing::read(vec![bytes(0)], bytes(1), bytes(2)).expect("what stands")
+    }
+
+    /// Records that these documents are in place; trees that are made from now on have them.
+    pub(crate) async fn install(&mut self, offer: &Offer, after: &Standing) -> Vec<(OfflineRole, Vec<u8>)> {
+        let file = |(document, terms): (OfflineDocument, Terms)| {
+            let bytes = after.bytes(document).to_vec();
+            let (role, digest) = (document.name().to_owned(), Digest::of(&bytes));
+            (OfflineRole { role, version: terms.version, digest }, bytes)
+        };
+        let mut files: Vec<_> = offer.documents().map(file).collect();
+        files.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        let offline = files.iter().map(|(role, _)| role.clone()).collect();
+        self.commit(Fact::OfflineInstalled { offline }).await;
+        self.offline.extend(files.clone());
+        files
     }
 
     /// What a client pins.

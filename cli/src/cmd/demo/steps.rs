@@ -65,7 +65,7 @@ impl Stage {
     }
 
     pub(super) async fn init(&self) -> Done<Made> {
-        let made = server::init(&self.registry, "Stoa demo", cmd::now()).await?;
+        let made = server::init(&self.registry, "Stoa demo", server::Beginning::KeysHere, cmd::now()).await?;
         let detail = format!("2-of-3 root {DIM}{}{DIM:#}, 256 bins signed", made.fingerprint.short(16));
         Ok((Made { admin_key: made.admin_key }, detail))
     }

@@ -110,6 +110,16 @@ impl PublicKey {
         Some(KeyId(Digest::of(&bytes).to_string()))
     }
 
+    /// The 32 bytes of an ed25519 key, where it is described as [`PublicKey::ed25519`] describes it: with other fields, or
+    /// other digits, the same key would have a second id.
+    pub fn to_bytes(&self) -> Option<[u8; 32]> {
+        let bytes = match &self.kind {
+            Kind::Ed25519(key) => key.to_bytes(),
+            Kind::Unusable => return None,
+        };
+        (Self::ed25519(&bytes) == *self).then_some(bytes)
+    }
+
     /// Whether this build can verify its signatures.
     pub fn is_usable(&self) -> bool {
         self.kind != Kind::Unusable

@@ -92,6 +92,16 @@ impl Signers {
         Self { keys: BTreeMap::from([(key.id().clone(), key.public().clone())]), threshold: 1 }
     }
 
+    /// The keys by id.
+    pub fn keys(&self) -> &BTreeMap<KeyId, PublicKey> {
+        &self.keys
+    }
+
+    /// How many of them have to sign.
+    pub fn threshold(&self) -> u64 {
+        self.threshold
+    }
+
     fn fields(&self) -> Map<String, Value> {
         let ids: Vec<_> = self.keys.keys().map(KeyId::as_str).collect();
         fields(json!({"keyids": ids, "threshold": self.threshold}))
@@ -151,6 +161,11 @@ impl Unsigned {
     /// The bytes to sign, for a signer elsewhere: canonical JSON.
     pub fn payload(&self) -> Vec<u8> {
         canonical::to_signed_bytes(&self.signed).expect("documents built here hold integers and text")
+    }
+
+    /// The signatures so far, by key id.
+    pub fn signatures(&self) -> &BTreeMap<KeyId, Signature> {
+        &self.signatures
     }
 
     /// Adds a signature over [`Unsigned::payload`] that was made elsewhere.

@@ -129,3 +129,25 @@ fn a_reason_is_one_line_that_reads_as_it_is_written() {
     }
     assert_eq!(check_reason(""), Err("a reason of 0 characters: 1 to 500 are possible".to_owned()));
 }
+
+#[test]
+fn what_is_installed_is_offline_metadata_sorted_and_some() {
+    let role = |role: &str, version: u64| stoa_core::event::OfflineRole {
+        role: role.to_owned(),
+        version: version.try_into().expect("from 1"),
+        digest: Digest::of(b"a document"),
+    };
+    let seal = |offline| {
+        let draft = Draft { actor: ActorId::registry(), fact: Fact::OfflineInstalled { offline }, private: None };
+        Event::seal(&draft, &genesis().head(), Time::from_unix(0)).map(|event| event.event().seq)
+    };
+    let refuse = |rule: &str| Err(EventError::Fact { seq: 2, rule: rule.to_owned() });
+    assert_eq!(seal(vec![role("index", 2), role("root", 2)]), Ok(2));
+    assert_eq!(seal(vec![]), refuse("no offline metadata: an event installs one document at least"));
+    let other = refuse("offline metadata of another role than root, targets and index");
+    assert_eq!(seal(vec![role("bin-00", 900)]), other, "a version of its own would outrun the log's");
+    let rule = "`root` stands before `index`: offline metadata is sorted by role, each once";
+    assert_eq!(seal(vec![role("root", 2), role("index", 2)]), refuse(rule));
+    let rule = "`root` stands before `root`: offline metadata is sorted by role, each once";
+    assert_eq!(seal(vec![role("root", 2), role("root", 3)]), refuse(rule));
+}

@@ -2,6 +2,7 @@
 //! that can be done to the files between them.
 
 mod attacks;
+mod ceremony;
 mod client;
 mod flaws;
 mod lookups;
