@@ -224,7 +224,7 @@ impl Registry {
         let line = |event: &stoa_core::event::Event| {
             let fact = serde_json::to_value(&event.fact).expect("JSON");
             let names = match &event.fact {
-                Fact::Released { releases } => {
+                Fact::Released { releases, .. } => {
                     releases.iter().map(|r| format!("{} {}", r.id, r.version)).collect::<Vec<_>>().join(", ")
                 }
                 Fact::Yanked { id, version, .. } | Fact::Unyanked { id, version, .. } => format!("{id} {version}"),

@@ -3,6 +3,7 @@
 #[macro_use]
 mod text;
 
+pub mod attestation;
 pub mod canonical;
 pub mod classify;
 pub mod component;
@@ -16,6 +17,7 @@ pub mod lock;
 pub mod manifest;
 pub mod offer;
 pub mod path;
+pub mod publisher;
 pub mod release;
 pub mod resolve;
 pub mod time;
