@@ -13,12 +13,13 @@ use crate::place;
 use crate::tool::Tool;
 
 /// The targets, each with folders of good inputs to begin from: files that tests have anyway.
-const TARGETS: [(&str, &[&str]); 5] = [
+const TARGETS: [(&str, &[&str]); 6] = [
     ("client", &[]),
     ("signed", &["fuzz/seeds/signed"]),
     ("index", &["fuzz/seeds/index"]),
     ("files", &["crates/core/tests/component/manifests"]),
     ("component", &["fuzz/seeds/component"]),
+    ("attestation", &["fuzz/seeds/attestation"]),
 ];
 
 /// What `cargo fuzz` passes for `--sanitizer none`: edges and comparisons are counted.
