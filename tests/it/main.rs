@@ -15,6 +15,7 @@ mod kill;
 mod mirror;
 mod process;
 mod publish;
+mod publisher;
 mod races;
 mod readme;
 mod serve;
