@@ -30,6 +30,16 @@ fn keys(stage: &Stage, url: &str) -> Value {
     stage.host(url, &stage.path("cache-of-a-reader"), &["publisher", "list", "--json", "demo"]).json()
 }
 
+/// Waits until the signed index shows that this key is revoked.
+fn settled(stage: &Stage, url: &str, id: &str) {
+    let shown = |look: usize| {
+        let seen =
+            stage.host(url, &stage.path(&format!("look-{look}")), &["publisher", "list", "--json", "demo"]).json();
+        seen["keys"][id]["ended"]["revoked"].is_string()
+    };
+    assert!((0..200).any(shown), "the revocation of {id} is not signed");
+}
+
 #[test]
 fn a_signed_release_runs_and_a_stolen_key_is_replaced_revoked_and_flagged() {
     let Some(stage) = Stage::new() else { return };
@@ -66,6 +76,7 @@ fn a_signed_release_runs_and_a_stolen_key_is_replaced_revoked_and_flagged() {
     // The operator revokes the last key; what it signed runs on, and is flagged.
     let admin = stage.admin_key.clone();
     publisher(&stage, url, &admin, &["revoke", "demo", &second_id, "--reason", "its holder lost it"]).json();
+    settled(&stage, url, &second_id);
     let call = ["run", "--json", "-v", "demo:answer", "--invoke", "add(1)"];
     let ran = stage.host(url, &stage.path("another"), &call);
     assert!(ran.stderr.contains("a key that signed the release was revoked since"), "{ran:?}");

@@ -106,7 +106,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        publish::{bucket::Bucket, set::Set},
+        publish::{
+            bucket::Bucket,
+            set::{MAX_NAMESPACES, Set},
+        },
         state::Item as _,
     };
 
@@ -153,7 +156,10 @@ mod tests {
         let writes = writes(&apart[..MAX_RELEASES_PER_EVENT]);
         // A plugin, a release, a name and a bucket each.
         assert_eq!(writes.len(), 4 * MAX_RELEASES_PER_EVENT);
-        assert!(writes.len() + OWN_KEYS <= MAX_KEYS);
+        assert!(
+            writes.len() + OWN_KEYS + MAX_NAMESPACES <= MAX_KEYS,
+            "with the keys of every namespace as a condition"
+        );
     }
 
     #[test]

@@ -52,7 +52,7 @@ async fn a_rebuild_and_each_step_by_itself_list_the_same_keys() {
         world.follow(&blobs).await.expect("an index");
     }
     let (steps, once) = (files(&blobs, Area::Public).await, files(&at_once, Area::Public).await);
-    let keys = |tree: &std::collections::BTreeMap<String, Vec<u8>>| {
+    let keys = |tree: &std::collections::BTreeMap<String, bytes::Bytes>| {
         let last = tree.iter().filter(|(path, _)| path.contains("@publishers"));
         last.map(|(path, bytes)| (Publishers::read(&demo(), bytes).expect("keys").seq, path.clone())).max()
     };
