@@ -81,9 +81,10 @@ fn a_signature_of_a_key_that_counts_holds() {
 
 #[test]
 fn replayed_as_another_version_name_registry_or_bytes_it_is_refused_by_the_part_that_differs() {
+    type Other = fn(&mut ReleaseClaim);
     let first = key(1);
     let (publishers, envelope) = (begun(&first), claim().sign(&[&first]).expect("a signature"));
-    let cases: [(&str, fn(&mut ReleaseClaim)); 6] = [
+    let cases: [(&str, Other); 6] = [
         ("the release", |claim| claim.version = "1.0.1".parse().expect("a version")),
         ("the release", |claim| claim.id = "demo:other".parse().expect("an id")),
         ("the component", |claim| claim.artifact = Digest::of(b"another")),
