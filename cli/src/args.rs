@@ -311,6 +311,12 @@ pub(crate) struct Serve {
     /// The address that others see, where a proxy stands in front.
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
+    /// How many connections may be open at a time; one more is answered 503. Lower where the system allows fewer open files.
+    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    pub(crate) max_connections: usize,
+    /// How many seconds a connection may neither take nor give a byte, and the head of a request may take to arrive.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) patience: u64,
     /// Write the address to this file once the registry is ready.
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) ready_file: Option<PathBuf>,

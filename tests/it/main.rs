@@ -8,6 +8,7 @@ mod errors;
 mod flaws;
 mod gc;
 mod guests;
+mod http;
 mod interop;
 mod journey;
 mod keys;
