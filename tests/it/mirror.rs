@@ -1,5 +1,7 @@
 //! Mirrors: made, served, checked, damaged, cut off, carried to where there is no network.
 
+mod keys;
+
 use std::{
     collections::BTreeSet,
     fs,
