@@ -7,9 +7,9 @@ use toml::de::DeValue;
 
 use super::{
     MAX_ENTRIES,
-    reader::{self, Reader, Section, Value, choice},
     tables::About,
 };
+use crate::reader::{self, Reader, Section, Value, choice};
 use crate::{
     id::PluginId,
     interface::InterfaceName,

@@ -6,9 +6,9 @@ use toml::de::DeValue;
 
 use super::{
     MAX_ENTRIES,
-    reader::{self, Reader, Section, choice, integer, kind},
     text::ConfigKey,
 };
+use crate::reader::{self, Reader, Section, choice, integer, kind};
 
 /// A text's default is at most this many bytes.
 const MAX_DEFAULT: usize = 4096;
