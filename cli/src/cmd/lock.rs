@@ -11,6 +11,7 @@ use stoa_core::{
 };
 use stoa_loader::{Registry, TrustRoot};
 
+use super::policy;
 use crate::{
     args::{self, HostFiles},
     host,
@@ -111,7 +112,9 @@ impl Files {
     pub(crate) async fn open(&self, args: &HostFiles) -> Result<Registry, Failure> {
         let (_, registry) = self.registry()?;
         let cache = host::cache(args.cache.as_deref())?;
-        host::open_at(&registry.url, TrustRoot::Sha256(registry.root_sha256), cache, args.offline).await
+        let policy = policy::load(args.policy.as_deref(), &args.wanted)?;
+        let root = TrustRoot::Sha256(registry.root_sha256);
+        Ok(host::open_at(&registry.url, root, cache, args.offline).await?.with_policy(policy.unwrap_or_default()))
     }
 
     pub(crate) async fn resolve(

@@ -38,6 +38,7 @@ use crate::{
     lock::Exact,
     manifest::{ConfigKey, Reason},
     reader::{Problem, Reader, Section},
+    resolve::{Barred, Documents, Known},
     time::Time,
 };
 
@@ -161,6 +162,25 @@ impl Policy {
     /// The rules, in the order of the file, which decides nothing.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The releases among `documents` that may not run at `now`, each with the first reason: what a resolution passes over.
+    pub fn bars(&self, documents: &Documents, now: Time) -> Barred {
+        let mut barred = Barred::new();
+        if self.rules.is_empty() && self.unlisted == Unlisted::Allow {
+            return barred;
+        }
+        for (id, known) in documents {
+            let Known::Document(document) = known else { continue };
+            for (version, listing) in &document.releases {
+                let release = Exact { id: id.clone(), version: version.clone() };
+                let refusals = self.judge(&release, &Evidence::of(listing), now).refusals();
+                if let Some(refusal) = refusals.first() {
+                    barred.entry(id.clone()).or_default().insert(version.clone(), refusal.reason());
+                }
+            }
+        }
+        barred
     }
 
     /// Whether `release` may run, by what is known of it at `now`.

@@ -12,6 +12,7 @@
 //!   version of the same semver track. Hashes of types refuse nothing: an import has only what its caller uses.
 //! - A requirement on an optional dependency applies if the plugin is there for another reason; by itself it
 //!   brings nothing in. An optional *wish* of the host is granted wherever any set of versions grants it.
+//! - What the host's policy bars is not chosen.
 //! - What the lock names is kept where it fits.
 //! - Plugins do not depend on each other in a circle.
 
@@ -57,6 +58,9 @@ pub enum Known {
     Absent,
 }
 
+/// Releases that are not to be chosen, each with the reason.
+pub type Barred = BTreeMap<PluginId, BTreeMap<Version, String>>;
+
 /// How much of a lock is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Mode {
@@ -80,18 +84,27 @@ pub struct ResolveOptions {
     pub registry: Name,
     /// The decisions that a search may take before it gives up: usually [`DEFAULT_BUDGET`].
     pub budget: u64,
+    /// The releases that are not chosen though nothing else speaks against them, each with the reason: what the host's
+    /// policy refuses ([`crate::policy::Policy::bars`]). The locked mode does not look at it, since it chooses nothing.
+    pub barred: Barred,
 }
 
 impl ResolveOptions {
     /// Keeps what fits of the lock, with the default budget.
     pub fn new(registry: Name) -> Self {
-        Self { mode: Mode::Keep, registry, budget: DEFAULT_BUDGET }
+        Self { mode: Mode::Keep, registry, budget: DEFAULT_BUDGET, barred: Barred::new() }
     }
 
     /// These options in another mode.
     #[must_use]
     pub fn with_mode(self, mode: Mode) -> Self {
         Self { mode, ..self }
+    }
+
+    /// These options with other releases barred.
+    #[must_use]
+    pub fn with_barred(self, barred: Barred) -> Self {
+        Self { barred, ..self }
     }
 }
 
@@ -245,7 +258,7 @@ pub fn resolve(
     if !missing.is_empty() {
         return Err(ResolveError::Unfetched(missing));
     }
-    let universe = universe::Universe::new(wanted, offer, documents, lock, |id| match &options.mode {
+    let universe = universe::Universe::new(wanted, offer, documents, &options.barred, lock, |id| match &options.mode {
         Mode::Update(ids) => ids.contains(id),
         mode => *mode == Mode::UpdateAll,
     });

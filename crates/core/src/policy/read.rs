@@ -112,7 +112,9 @@ fn requirements(reader: &mut Reader<'_>, mut table: Section<'_, '_>) -> Vec<Requ
         found.push(Requirement::Signature);
     }
     found.extend(keys(reader, &mut table).map(Requirement::Keys));
-    found.extend(table.section(reader, "provenance").and_then(|inner| origin(reader, inner)).map(Requirement::Provenance));
+    found.extend(
+        table.section(reader, "provenance").and_then(|inner| origin(reader, inner)).map(Requirement::Provenance),
+    );
     found.extend(table.parsed(reader, "age").map(Requirement::Age));
     found.extend(choice(reader, &mut table, "advisories", &[("none", ())]).map(|()| Requirement::NoAdvisory));
     let level = table.number(reader, "certification", 1..10).map(Certification);

@@ -7,10 +7,7 @@ use crate::{
     id::PluginId,
     lock::Exact,
     manifest::{ConfigKey, Reason},
-    policy::{
-        Advisory, Age, Certification, Evidence, Origin, Pattern, Provenance, Requirement, Rule,
-        require::spell,
-    },
+    policy::{Advisory, Age, Certification, Evidence, Origin, Pattern, Provenance, Requirement, Rule, require::spell},
     reader::shown,
     time::Time,
 };
@@ -181,6 +178,17 @@ impl Refusal {
         &self.why
     }
 
+    /// Why, by which rule, of which file and line.
+    pub fn reason(&self) -> String {
+        match &self.rule {
+            Some((id, line, reason)) => {
+                let because = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                format!("{}; so says the rule `{id}` ({}){because}", self.why, place(&self.file, *line))
+            }
+            None => format!("{} ({})", self.why, self.file),
+        }
+    }
+
     /// What would satisfy the rule.
     pub fn hint(&self) -> String {
         let id = &self.release.id;
@@ -240,14 +248,7 @@ fn place(file: &str, line: usize) -> String {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` may not run: ", self.release)?;
-        match &self.rule {
-            Some((id, line, reason)) => {
-                write!(f, "{}; so says the rule `{id}` ({})", self.why, place(&self.file, *line))?;
-                reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
-            }
-            None => write!(f, "{} ({})", self.why, self.file),
-        }
+        write!(f, "`{}` may not run: {}", self.release, self.reason())
     }
 }
 
@@ -267,7 +268,14 @@ impl fmt::Display for Why {
             Self::OtherOrigin { wanted, found } => {
                 let was = found.first().map_or_else(
                     || "nothing says where it was built".to_owned(),
-                    |p| format!("it was built from {}, {}, {}", shown(&p.repository), shown(&p.workflow), shown(&p.builder)),
+                    |p| {
+                        format!(
+                            "it was built from {}, {}, {}",
+                            shown(&p.repository),
+                            shown(&p.workflow),
+                            shown(&p.builder)
+                        )
+                    },
                 );
                 write!(f, "it has to be built from {wanted}, and {was}")
             }
