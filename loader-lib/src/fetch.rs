@@ -35,7 +35,7 @@ pub enum PlanningError {
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     /// The host's policy refuses what was chosen or locked. Nothing of it was fetched.
-    #[error("the policy refuses {}", told(.0))]
+    #[error("{}", told(.0))]
     Policy(Vec<Refusal>),
     /// What was resolved can not be run as it is.
     #[error(transparent)]
@@ -151,10 +151,9 @@ fn told(refusals: &[Refusal]) -> String {
     let mut lines: Vec<_> = refusals.iter().take(SHOWN).map(ToString::to_string).collect();
     let more = refusals.len().saturating_sub(SHOWN);
     if more > 0 {
-        lines.push(format!("and {more} more"));
+        lines.push(format!("and {more} reasons more"));
     }
-    let (count, lines) = (refusals.len(), lines.join("\n       "));
-    if count == 1 { format!("a plugin: {lines}") } else { format!("for {count} reasons:\n       {lines}") }
+    lines.join("\n  ")
 }
 
 fn days(seconds: i64) -> i64 {

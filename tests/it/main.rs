@@ -13,6 +13,7 @@ mod journey;
 mod keys;
 mod kill;
 mod mirror;
+mod policy;
 mod process;
 mod publish;
 mod races;

@@ -13,11 +13,12 @@ use crate::place;
 use crate::tool::Tool;
 
 /// The targets, each with folders of good inputs to begin from: files that tests have anyway.
-const TARGETS: [(&str, &[&str]); 5] = [
+const TARGETS: [(&str, &[&str]); 6] = [
     ("client", &[]),
     ("signed", &["fuzz/seeds/signed"]),
     ("index", &["fuzz/seeds/index"]),
     ("files", &["crates/core/tests/component/manifests"]),
+    ("policy", &["fuzz/seeds/policy"]),
     ("component", &["fuzz/seeds/component"]),
 ];
 

@@ -69,7 +69,7 @@ async fn check(args: &HostFiles, output: Output) -> Result<(), Failure> {
             .hint("--policy names another file; without one, everything that the registry has signed may run"));
     };
     let rules = policy.rules().len();
-    let valid = format!("{GOOD}valid{GOOD:#} {NAME}{}{NAME:#}: {rules} rules", harmless(policy.file()));
+    let valid = format!("{GOOD}valid{GOOD:#} {NAME}{}{NAME:#}, rules: {rules}", harmless(policy.file()));
     let files = match std::fs::exists(&args.lock) {
         Ok(true) => Files::read(args)?,
         _ => {
@@ -83,7 +83,7 @@ async fn check(args: &HostFiles, output: Output) -> Result<(), Failure> {
     let (resolution, _) = files.resolve(&registry, Mode::Locked, args.offline, output).await?;
     drop(spinner);
     let count = resolution.plugins.len();
-    let text = format!("{valid}, which {count} locked plugins keep");
+    let text = format!("{valid}, locked plugins that keep them: {count}");
     output.result(text, &json!({"policy": policy.file(), "rules": rules, "plugins": count}));
     Ok(())
 }
