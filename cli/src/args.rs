@@ -533,6 +533,10 @@ pub(crate) struct Lock {
     /// Change nothing: fail where the lock does not hold.
     #[arg(long, conflicts_with = "update")]
     pub(crate) locked: bool,
+    /// Agree to what is new in an update of this plugin: more capabilities, another publisher's key, no signature. May be
+    /// given several times.
+    #[arg(long, value_name = "PLUGIN", conflicts_with = "locked")]
+    pub(crate) accept: Vec<PluginId>,
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use stoa_core::{
     lock::{Exact, Header, Lock},
     offer,
     policy::{Evidence, Refusal, Verdict},
-    resolve::{self, Documents, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source, reachable},
+    resolve::{self, Ask, Documents, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source, reachable},
     time::DAY,
     trust::Staleness,
     wanted::Wanted,
@@ -37,6 +37,9 @@ pub enum PlanningError {
     /// The host's policy refuses what was chosen or locked. Nothing of it was fetched.
     #[error("{}", told(.0))]
     Policy(Vec<Refusal>),
+    /// An update brings what nobody has agreed to: [`Resolution::accept`] agrees. Nothing of it was fetched.
+    #[error("an update needs consent: {}", asked(.0))]
+    Consent(Vec<Ask>),
     /// What was resolved can not be run as it is.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -156,6 +159,11 @@ fn told(refusals: &[Refusal]) -> String {
     lines.join("\n  ")
 }
 
+/// What is new, a line each.
+fn asked(asks: &[Ask]) -> String {
+    asks.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
+}
+
 fn days(seconds: i64) -> i64 {
     seconds / DAY
 }
@@ -183,7 +191,8 @@ impl Registry {
         if refusals.is_empty() { Ok(()) } else { Err(PlanningError::Policy(refusals)) }
     }
 
-    /// Fetches what `resolution` names, in parallel, and makes it a plan. What the policy refuses is not fetched. Components that are kept and still
+    /// Fetches what `resolution` names, in parallel, and makes it a plan. What the policy refuses is not fetched, nor
+    /// anything while there is something to agree to. Components that are kept and still
     /// have their digest are not fetched again.
     ///
     /// # Errors
@@ -195,6 +204,9 @@ impl Registry {
         progress: impl Fn(Fetched),
     ) -> Result<Plan, PlanningError> {
         self.permits(resolution)?;
+        if !resolution.asks.is_empty() {
+            return Err(PlanningError::Consent(resolution.asks.clone()));
+        }
         let progress = &progress;
         let plugins = stream::iter(resolution.plugins.iter().enumerate()).map(|(place, resolved)| async move {
             let component = self.obtain(resolved.listing.artifact).await?;

@@ -122,3 +122,58 @@ fn a_policy_that_can_not_be_read_refuses_everything() {
     case("check of nothing", &host.stoa(&["policy", "check"]).refusal());
     assert_said("a-policy-that-can-not-be-read", &said, &stage);
 }
+
+/// A plugin of the author's that asks for these capabilities.
+fn asking(stage: &Stage, version: &str, capabilities: &str) -> String {
+    let folder = stage.plugin("answer", version, 41, 0);
+    let manifest = format!("{folder}/plugin.toml");
+    let text = fs::read_to_string(&manifest).expect("a manifest");
+    fs::write(&manifest, format!("{text}\n[capabilities]\n{capabilities}")).expect("a manifest");
+    folder
+}
+
+#[test]
+fn an_update_that_reaches_further_or_lost_its_signature_is_locked_only_when_it_is_accepted() {
+    let Some(stage) = Stage::new() else { return };
+    let server = stage.serve();
+    let key = stage.author(&server);
+    let host = Host::new(&stage, &server, "host", "\"demo:answer\" = \"^1\"");
+    let publish = |folder: &str| {
+        stage.publish(&server.url, &key, &[folder]).json();
+        // What was read less than a minute ago is not asked for again.
+        let _none_yet = fs::remove_dir_all(host.file("cache"));
+    };
+    let locked = || fs::read_to_string(host.file("plugins.lock")).expect("a lock");
+    let mut said = String::new();
+    let mut case = |what: &str, text: &str| said += &format!("## {what}\n{text}\n");
+
+    publish(&asking(&stage, "1.0.0", "clock = { allow = [\"coarse\"], reason = \"Shows the time\" }\n"));
+    host.stoa(&["lock"]).text();
+    publish(&asking(
+        &stage,
+        "1.1.0",
+        "clock = { allow = [\"coarse\"], reason = \"Shows the time\" }\n\
+         http.out = { allow = [\"https://collector.example\"], reason = \"Counts its users\" }\n",
+    ));
+    let before = locked();
+    case("wider", &host.stoa(&["lock", "--update"]).refusal());
+    assert_eq!(locked(), before, "nothing was changed");
+    host.stoa(&["fetch"]).text();
+    case("another is accepted", &host.stoa(&["lock", "--update", "--accept", "demo:other"]).refusal());
+    case("accepted", &host.stoa(&["lock", "--update", "--accept", "demo:answer"]).text());
+    host.stoa(&["fetch"]).text();
+
+    publish(&asking(&stage, "1.2.0", "clock = { allow = [\"coarse\"], reason = \"Shows the time\" }\n"));
+    case("narrower", &host.stoa(&["lock", "--update"]).text());
+
+    // As if a lock had been made while the publisher signed.
+    let signed = locked().replace("publisher = \"none\"", &format!("publisher = \"{}\"", "5".repeat(64)));
+    fs::write(host.file("plugins.lock"), &signed).expect("a lock");
+    case("fetch, the signature is gone", &host.stoa(&["fetch"]).refusal());
+    case("lock, the signature is gone", &host.stoa(&["lock"]).refusal());
+    assert_eq!(locked(), signed, "nothing was changed");
+    host.stoa(&["lock", "--accept", "demo:answer"]).text();
+    assert!(locked().contains("publisher = \"none\""));
+    host.stoa(&["fetch"]).text();
+    assert_said("what-an-update-asks", &said, &stage);
+}

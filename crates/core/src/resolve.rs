@@ -29,6 +29,7 @@ use crate::{
     wanted::Wanted,
 };
 
+mod ask;
 mod assemble;
 mod error;
 mod explain;
@@ -38,6 +39,7 @@ mod solve;
 mod universe;
 mod versions;
 
+pub use ask::{Ask, New, asks};
 pub use error::{ChangedRelease, ResolveError, Stale};
 pub use explain::Explanation;
 pub use reach::reachable;
@@ -149,6 +151,8 @@ pub struct Resolved {
     pub source: Source,
     /// What the index says of that version: artifact, record, seq, imports, limits.
     pub listing: Listing,
+    /// Whose verified signature it bears. A resolution reads documents, which name no keys yet, and so says nobody's.
+    pub publisher: Publisher,
     /// The plugins that it calls, sorted by id. An optional dependency that is not there has no edge.
     pub edges: Vec<Edge>,
 }
@@ -200,9 +204,19 @@ pub struct Resolution {
     pub left_out: Vec<LeftOut>,
     /// How this differs from the lock.
     pub diff: Diff,
+    /// What nobody has agreed to who agreed to the lock, sorted by id. Nothing is to be fetched while this is not empty:
+    /// see [`Resolution::accept`].
+    pub asks: Vec<Ask>,
 }
 
 impl Resolution {
+    /// Agrees to what is new in a plugin. Gives whether there was anything.
+    pub fn accept(&mut self, id: &PluginId) -> bool {
+        let before = self.asks.len();
+        self.asks.retain(|ask| ask.release.id != *id);
+        self.asks.len() < before
+    }
+
     /// The lock of this resolution. Plugins from folders are not in it: their bytes change with every build.
     pub fn lock(&self, header: Header) -> Lock {
         let versions: BTreeMap<&PluginId, &Version> = self.plugins.iter().map(|p| (&p.id, &p.version)).collect();
@@ -217,8 +231,7 @@ impl Resolution {
                 registry: registry.clone(),
                 artifact: plugin.listing.artifact,
                 record: plugin.listing.record,
-                // The index does not name publishers' keys yet.
-                publisher: Publisher::None,
+                publisher: plugin.publisher,
                 dependencies: dependencies.collect(),
                 decision: decision_digest(&plugin.listing),
             };
@@ -274,7 +287,8 @@ pub fn resolve(
         .map(|id| LeftOut { id: (*id).clone(), why: explain::why_left_out(&universe, id, options.budget) });
     let plugins = assemble::assemble(&universe, &found.chosen, &options.registry)?;
     let diff = assemble::diff(&plugins, lock);
-    Ok(Resolution { diff, left_out: left_out.collect(), plugins })
+    let asks = asks(wanted, &plugins, lock, documents);
+    Ok(Resolution { asks, diff, left_out: left_out.collect(), plugins })
 }
 
 /// One resolution has the documents of one registry: a name means the same plugin for everybody in it.

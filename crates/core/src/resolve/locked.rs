@@ -44,7 +44,8 @@ pub(super) fn check(
     }
     let plugins = assemble(&check.universe, &check.chosen, &options.registry)?;
     let diff = assemble::diff(&plugins, Some(lock));
-    Ok(Resolution { plugins, left_out, diff })
+    // Whatever could be asked makes the lock stale above: this mode asks nobody.
+    Ok(Resolution { plugins, left_out, diff, asks: Vec::new() })
 }
 
 struct Check<'a> {

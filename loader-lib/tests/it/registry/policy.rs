@@ -1,6 +1,10 @@
 //! A registry under a policy.
 
-use stoa_core::{lock::Lock, policy::Policy, resolve::Resolution};
+use stoa_core::{
+    lock::{Lock, Publisher},
+    policy::Policy,
+    resolve::Resolution,
+};
 use stoa_loader::PlanningError;
 
 use super::*;
@@ -90,4 +94,23 @@ async fn a_cooldown_chooses_the_newest_release_that_is_old_enough() {
         });
     }
     assert_eq!(chosen, ["P007", "1.0.0", "1.1.0"]);
+}
+
+#[tokio::test]
+async fn nothing_is_fetched_while_an_update_needs_consent() {
+    let (mirror, cache) = (Mirror::with(&[(ALPHA, "1.0.0")]), folder());
+    let registry = open(&mirror, cache.path()).await;
+    let resolution = choose(&registry, None, Mode::Keep).await.expect("a resolution");
+    let mut lock = lock_of(&registry, &resolution).await;
+    lock.entries.get_mut(&id(ALPHA)).expect("an entry").publisher = Publisher::Key(Digest::of(b"a key"));
+
+    let mut resolution = choose(&registry, Some(&lock), Mode::Keep).await.expect("a resolution");
+    let asks = match registry.plan(&resolution, &wanted(), |_| ()).await {
+        Err(PlanningError::Consent(asks)) => asks,
+        other => panic!("not asked: {other:?}"),
+    };
+    assert_eq!(asks.iter().map(|ask| ask.release.id.clone()).collect::<Vec<_>>(), [id(ALPHA)]);
+    assert!(!mirror.asked().iter().any(|request| request.kind == "artifact"), "nothing was fetched");
+    assert!(resolution.accept(&id(ALPHA)));
+    registry.plan(&resolution, &wanted(), |_| ()).await.expect("a plan");
 }
