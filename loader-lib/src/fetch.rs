@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
-    document::Document,
+    document::{Document, Listing},
     id::PluginId,
     lock::{Exact, Header, Lock},
     offer,
@@ -118,7 +118,7 @@ impl Snapshot<'_> {
         documents: &Documents,
         options: &ResolveOptions,
     ) -> Result<Resolution, ResolveError> {
-        let barred = self.registry().policy().bars(documents, self.registry().time());
+        let barred = self.registry().policy().bars(documents, evidence, self.registry().time());
         let bars = !barred.is_empty();
         let chosen = resolve::resolve(wanted, lock, offer, documents, &options.clone().with_barred(barred));
         match chosen {
@@ -146,6 +146,12 @@ impl Snapshot<'_> {
             offer: offer.digest(),
         }
     }
+}
+
+/// What is verified of a release when a policy judges it: what its signed document tells. The one place where evidence of
+/// other kinds joins; until then, what requires it is not met.
+fn evidence(_release: &Exact, listing: &Listing) -> Evidence {
+    Evidence::of(listing)
 }
 
 /// What is refused and why, a line each: every refusal names its rule.
@@ -181,7 +187,7 @@ impl Registry {
         let from_registry = resolution.plugins.iter().filter(|plugin| matches!(plugin.source, Source::Registry(_)));
         let judge = |plugin: &Resolved| {
             let release = Exact { id: plugin.id.clone(), version: plugin.version.clone() };
-            policy.judge(&release, &Evidence::of(&plugin.listing), now)
+            policy.judge(&release, &evidence(&release, &plugin.listing), now)
         };
         from_registry.map(judge).collect()
     }

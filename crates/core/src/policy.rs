@@ -35,6 +35,7 @@ pub use self::{
     verdict::{Check, Notice, Outcome, Refusal, Verdict, Why},
 };
 use crate::{
+    document::Listing,
     lock::Exact,
     manifest::{ConfigKey, Reason},
     reader::{Problem, Reader, Section},
@@ -164,8 +165,9 @@ impl Policy {
         &self.rules
     }
 
-    /// The releases among `documents` that may not run at `now`, each with the first reason: what a resolution passes over.
-    pub fn bars(&self, documents: &Documents, now: Time) -> Barred {
+    /// The releases among `documents` that may not run at `now`, by what `evidence` says of each, with the first reason:
+    /// what a resolution passes over.
+    pub fn bars(&self, documents: &Documents, evidence: impl Fn(&Exact, &Listing) -> Evidence, now: Time) -> Barred {
         let mut barred = Barred::new();
         if self.rules.is_empty() && self.unlisted == Unlisted::Allow {
             return barred;
@@ -174,7 +176,7 @@ impl Policy {
             let Known::Document(document) = known else { continue };
             for (version, listing) in &document.releases {
                 let release = Exact { id: id.clone(), version: version.clone() };
-                let refusals = self.judge(&release, &Evidence::of(listing), now).refusals();
+                let refusals = self.judge(&release, &evidence(&release, listing), now).refusals();
                 if let Some(refusal) = refusals.first() {
                     barred.entry(id.clone()).or_default().insert(version.clone(), refusal.reason());
                 }
