@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Fetch(Fetch),
     /// Run one function of a plugin.
     Run(Run),
+    /// Look at what this host's policy says.
+    Policy(Policy),
     /// Look at what the signed index costs, and when it expires.
     Trust(Trust),
     /// Run the main job on this machine, from an empty folder to a verified call, and show each step.
@@ -522,6 +524,9 @@ pub(crate) struct HostFiles {
     /// Use the verified copies only; open no connection.
     #[arg(long)]
     pub(crate) offline: bool,
+    /// What this host demands of plugins; `policy.toml` beside the list of plugins, where there is one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -534,6 +539,10 @@ pub(crate) struct Lock {
     /// Change nothing: fail where the lock does not hold.
     #[arg(long, conflicts_with = "update")]
     pub(crate) locked: bool,
+    /// Agree to what is new in an update of this plugin: more capabilities, another publisher's key, no signature. May be
+    /// given several times.
+    #[arg(long, value_name = "PLUGIN", conflicts_with = "locked")]
+    pub(crate) accept: Vec<PluginId>,
 }
 
 #[derive(Debug, Args)]
@@ -549,8 +558,34 @@ pub(crate) struct Run {
     /// The call, such as `render("# Hi")`, or `iface.render("# Hi")` where several interfaces have the function.
     #[arg(long, value_name = "CALL")]
     pub(crate) invoke: String,
+    /// What this host demands of plugins; `policy.toml` in this folder, where there is one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) registry: Registry,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Policy {
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Check a policy, and what `plugins.lock` names against it.
+    Check {
+        #[command(flatten)]
+        files: HostFiles,
+    },
+    /// Show what each rule says of a plugin.
+    Explain {
+        /// The plugin, such as `demo:markdown`, or a release of it, such as `demo:markdown@1.0.0`. Without a version it is
+        /// the locked release, or else the newest.
+        plugin: PluginAt,
+        #[command(flatten)]
+        files: HostFiles,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -615,6 +650,25 @@ impl std::str::FromStr for ReleaseName {
         let (id, version) = text.split_once('@').ok_or("name a version, as in `demo:markdown@1.0.0`")?;
         let id = id.parse().map_err(|e: stoa_core::id::IdError| e.to_string())?;
         Ok(Self { id, version: version.parse().map_err(|e: stoa_core::version::VersionError| e.to_string())? })
+    }
+}
+
+/// `ns:name` or `ns:name@version`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PluginAt {
+    pub(crate) id: PluginId,
+    pub(crate) version: Option<Version>,
+}
+
+impl std::str::FromStr for PluginAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('@') {
+            let ReleaseName { id, version } = text.parse()?;
+            return Ok(Self { id, version: Some(version) });
+        }
+        Ok(Self { id: text.parse().map_err(|e: stoa_core::id::IdError| e.to_string())?, version: None })
     }
 }
 

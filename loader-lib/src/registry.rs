@@ -17,6 +17,7 @@ use stoa_core::{
     document::{Document, DocumentError},
     id::PluginId,
     path::{PublicPath, RoleFile},
+    policy::Policy,
     release::BlobRef,
     time::Time,
     trust::{Attack, Config, Outcome, Staleness, Step, TrustError, TrustFile, Updater},
@@ -169,6 +170,7 @@ pub struct Registry {
     trust: TrustFolder,
     updater: Mutex<Option<Updater>>,
     max_stale: i64,
+    policy: Policy,
     /// Whether it was told that the cache can not be written.
     unkept: AtomicBool,
     now: fn() -> Time,
@@ -226,6 +228,7 @@ impl Registry {
             trust,
             updater: Mutex::new(None),
             max_stale: MAX_STALE,
+            policy: Policy::default(),
             unkept: AtomicBool::new(false),
             now: system_time,
         })
@@ -242,6 +245,23 @@ impl Registry {
     #[must_use]
     pub fn with_max_stale(self, seconds: u64) -> Self {
         Self { max_stale: i64::try_from(seconds).unwrap_or(MAX_STALE).min(MAX_STALE), ..self }
+    }
+
+    /// The registry under a policy: what it refuses is not chosen ([`Snapshot::resolve`]) and not fetched
+    /// ([`Registry::plan`]), whatever a lock says.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The time by this registry's clock.
+    pub(crate) fn time(&self) -> Time {
+        (self.now)()
     }
 
     /// The address.

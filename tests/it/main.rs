@@ -14,6 +14,7 @@ mod journey;
 mod keys;
 mod kill;
 mod mirror;
+mod policy;
 mod process;
 mod publish;
 mod races;

@@ -66,6 +66,13 @@ impl Ran {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 
+    /// What it prints for people, where it succeeded.
+    #[track_caller]
+    pub(crate) fn text(self) -> String {
+        assert!(self.status.success(), "{self:?}");
+        self.stdout
+    }
+
     /// What it says where it fails.
     #[track_caller]
     pub(crate) fn refusal(self) -> String {

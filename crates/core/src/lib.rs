@@ -16,6 +16,8 @@ pub mod lock;
 pub mod manifest;
 pub mod offer;
 pub mod path;
+pub mod policy;
+mod reader;
 pub mod release;
 pub mod resolve;
 pub mod time;
