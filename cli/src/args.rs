@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Fetch(Fetch),
     /// Run one function of a plugin.
     Run(Run),
+    /// Look at what this host's policy says.
+    Policy(Policy),
     /// Look at what the signed index costs, and when it expires.
     Trust(Trust),
     /// Run the main job on this machine, from an empty folder to a verified call, and show each step.
@@ -313,6 +315,12 @@ pub(crate) struct Serve {
     /// The address that others see, where a proxy stands in front.
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
+    /// How many connections may be open at a time; one more is answered 503. Lower where the system allows fewer open files.
+    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    pub(crate) max_connections: usize,
+    /// How many seconds a connection may neither take nor give a byte, and the head of a request may take to arrive.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) patience: u64,
     /// Write the address to this file once the registry is ready.
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) ready_file: Option<PathBuf>,
@@ -613,6 +621,9 @@ pub(crate) struct HostFiles {
     /// Use the verified copies only; open no connection.
     #[arg(long)]
     pub(crate) offline: bool,
+    /// What this host demands of plugins; `policy.toml` beside the list of plugins, where there is one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -625,6 +636,10 @@ pub(crate) struct Lock {
     /// Change nothing: fail where the lock does not hold.
     #[arg(long, conflicts_with = "update")]
     pub(crate) locked: bool,
+    /// Agree to what is new in an update of this plugin: more capabilities, another publisher's key, no signature. May be
+    /// given several times.
+    #[arg(long, value_name = "PLUGIN", conflicts_with = "locked")]
+    pub(crate) accept: Vec<PluginId>,
 }
 
 #[derive(Debug, Args)]
@@ -640,8 +655,34 @@ pub(crate) struct Run {
     /// The call, such as `render("# Hi")`, or `iface.render("# Hi")` where several interfaces have the function.
     #[arg(long, value_name = "CALL")]
     pub(crate) invoke: String,
+    /// What this host demands of plugins; `policy.toml` in this folder, where there is one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) registry: Registry,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Policy {
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Check a policy, and what `plugins.lock` names against it.
+    Check {
+        #[command(flatten)]
+        files: HostFiles,
+    },
+    /// Show what each rule says of a plugin.
+    Explain {
+        /// The plugin, such as `demo:markdown`, or a release of it, such as `demo:markdown@1.0.0`. Without a version it is
+        /// the locked release, or else the newest.
+        plugin: PluginAt,
+        #[command(flatten)]
+        files: HostFiles,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -706,6 +747,25 @@ impl std::str::FromStr for ReleaseName {
         let (id, version) = text.split_once('@').ok_or("name a version, as in `demo:markdown@1.0.0`")?;
         let id = id.parse().map_err(|e: stoa_core::id::IdError| e.to_string())?;
         Ok(Self { id, version: version.parse().map_err(|e: stoa_core::version::VersionError| e.to_string())? })
+    }
+}
+
+/// `ns:name` or `ns:name@version`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PluginAt {
+    pub(crate) id: PluginId,
+    pub(crate) version: Option<Version>,
+}
+
+impl std::str::FromStr for PluginAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('@') {
+            let ReleaseName { id, version } = text.parse()?;
+            return Ok(Self { id, version: Some(version) });
+        }
+        Ok(Self { id: text.parse().map_err(|e: stoa_core::id::IdError| e.to_string())?, version: None })
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod lock;
 pub(crate) mod mirror;
+pub(crate) mod policy;
 pub(crate) mod publish;
 pub(crate) mod publisher;
 pub(crate) mod run;
@@ -28,6 +29,12 @@ pub(crate) fn explain(error: stoa_loader::PlanningError) -> crate::report::Failu
     use crate::report::{Failure, chain};
     let resolve = match error {
         stoa_loader::PlanningError::Registry(refused) => return refused.into(),
+        stoa_loader::PlanningError::Policy(ref refusals) => return policy::refused(&error, refusals),
+        stoa_loader::PlanningError::Consent(ref asks) => {
+            let accept: Vec<_> = asks.iter().map(|ask| format!("--accept {}", ask.release.id)).collect();
+            let hint = "nothing was changed; see what it is for, or ask its publisher, then give the same command";
+            return Failure::new(chain(&error)).code("P010").hint(format!("{hint} `{}`", accept.join(" ")));
+        }
         stoa_loader::PlanningError::TooStale { .. } => {
             return Failure::new(chain(&error))
                 .code("index-too-stale")

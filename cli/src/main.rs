@@ -53,6 +53,7 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Lock(args) => cmd::lock::run(&args, output).await,
         Command::Fetch(args) => cmd::fetch::run(&args, output).await,
         Command::Run(args) => cmd::run::run(&args, output).await,
+        Command::Policy(args) => cmd::policy::run(&args.command, output).await,
         Command::Trust(args) => match args.command {
             args::TrustCommand::Plan(plan) => cmd::trust::plan(&plan, output),
             args::TrustCommand::Status { dir, at } => {

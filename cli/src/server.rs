@@ -2,18 +2,23 @@
 
 mod backup;
 mod ceremony;
+mod coding;
 mod files;
+mod front;
 mod gc;
 mod import;
 mod init;
 mod installed;
 mod keys;
 mod left;
+mod patient;
 mod propose;
+mod range;
 mod recover;
 mod registry;
 mod restore;
 mod serve;
+mod shelf;
 mod status;
 
 pub(crate) use backup::backup;

@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
-    document::Document,
+    document::{Document, Listing},
     id::PluginId,
-    lock::{Header, Lock},
+    lock::{Exact, Header, Lock},
     offer,
-    resolve::{self, Documents, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source, reachable},
+    policy::{Evidence, Refusal, Verdict},
+    resolve::{self, Ask, Documents, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source, reachable},
     time::DAY,
     trust::Staleness,
     wanted::Wanted,
@@ -33,6 +34,12 @@ pub enum PlanningError {
     /// No set of versions will do, or the lock does not hold.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    /// The host's policy refuses what was chosen or locked. Nothing of it was fetched.
+    #[error("{}", told(.0))]
+    Policy(Vec<Refusal>),
+    /// An update brings what nobody has agreed to: [`Resolution::accept`] agrees. Nothing of it was fetched.
+    #[error("an update needs consent: {}", asked(.0))]
+    Consent(Vec<Ask>),
     /// What was resolved can not be run as it is.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -78,7 +85,8 @@ impl Snapshot<'_> {
     /// the choice itself is pure.
     ///
     /// # Errors
-    /// [`PlanningError::Registry`] or [`PlanningError::Resolve`]; [`PlanningError::TooStale`] where the choice is
+    /// [`PlanningError::Registry`] or [`PlanningError::Resolve`]; [`PlanningError::Policy`] where the registry's policy
+    /// leaves nothing to choose, or refuses what is locked; [`PlanningError::TooStale`] where the choice is
     /// another one than the lock's and the index expired too long ago.
     pub async fn resolve(
         &self,
@@ -88,7 +96,11 @@ impl Snapshot<'_> {
         options: &ResolveOptions,
     ) -> Result<Resolution, PlanningError> {
         let found = self.documents(|found| reachable(wanted, lock, &known(found))).await?;
-        let resolution = resolve::resolve(wanted, lock, offer, &known(&found), options)?;
+        let resolution = self.choose(wanted, lock, offer, &known(&found), options)?;
+        self.registry().permits(&resolution)?;
+        for notice in self.registry().verdicts(&resolution).iter().flat_map(Verdict::notices) {
+            tracing::warn!("{notice}");
+        }
         // What is locked was chosen when the index was fresh, and its bytes are named by digest: it runs for ever.
         if lock.is_none() || !resolution.diff.is_empty() {
             self.check_age().await?;
@@ -106,6 +118,25 @@ impl Snapshot<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The choice under the registry's policy. Where there is none, and there would be one without the policy, that one
+    /// is given: what the policy says of it tells more than that nothing is left.
+    fn choose(
+        &self,
+        wanted: &Wanted,
+        lock: Option<&Lock>,
+        offer: &offer::Offer,
+        documents: &Documents,
+        options: &ResolveOptions,
+    ) -> Result<Resolution, ResolveError> {
+        let barred = self.registry().policy().bars(documents, evidence, self.registry().time());
+        let bars = !barred.is_empty();
+        let chosen = resolve::resolve(wanted, lock, offer, documents, &options.clone().with_barred(barred));
+        match chosen {
+            Err(ResolveError::Unsatisfiable(_)) if bars => resolve::resolve(wanted, lock, offer, documents, options),
+            other => other,
+        }
     }
 
     async fn check_age(&self) -> Result<(), PlanningError> {
@@ -129,6 +160,28 @@ impl Snapshot<'_> {
     }
 }
 
+/// What is verified of a release when a policy judges it: what its signed document tells. The one place where evidence of
+/// other kinds joins; until then, what requires it is not met.
+fn evidence(_release: &Exact, listing: &Listing) -> Evidence {
+    Evidence::of(listing)
+}
+
+/// What is refused and why, a line each: every refusal names its rule.
+fn told(refusals: &[Refusal]) -> String {
+    const SHOWN: usize = 5;
+    let mut lines: Vec<_> = refusals.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = refusals.len().saturating_sub(SHOWN);
+    if more > 0 {
+        lines.push(format!("and {more} reasons more"));
+    }
+    lines.join("\n  ")
+}
+
+/// What is new, a line each.
+fn asked(asks: &[Ask]) -> String {
+    asks.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
+}
+
 fn days(seconds: i64) -> i64 {
     seconds / DAY
 }
@@ -139,7 +192,25 @@ fn known(found: &BTreeMap<PluginId, Option<Document>>) -> Documents {
 }
 
 impl Registry {
-    /// Fetches what `resolution` names, in parallel, and makes it a plan. Components that are kept and still
+    /// What the policy says of everything that `resolution` takes from a registry. What comes from a folder is the host's
+    /// own.
+    pub fn verdicts(&self, resolution: &Resolution) -> Vec<Verdict> {
+        let (policy, now) = (self.policy(), self.time());
+        let from_registry = resolution.plugins.iter().filter(|plugin| matches!(plugin.source, Source::Registry(_)));
+        let judge = |plugin: &Resolved| {
+            let release = Exact { id: plugin.id.clone(), version: plugin.version.clone() };
+            policy.judge(&release, &evidence(&release, &plugin.listing), now)
+        };
+        from_registry.map(judge).collect()
+    }
+
+    fn permits(&self, resolution: &Resolution) -> Result<(), PlanningError> {
+        let refusals: Vec<_> = self.verdicts(resolution).iter().flat_map(Verdict::refusals).collect();
+        if refusals.is_empty() { Ok(()) } else { Err(PlanningError::Policy(refusals)) }
+    }
+
+    /// Fetches what `resolution` names, in parallel, and makes it a plan. What the policy refuses is not fetched, nor
+    /// anything while there is something to agree to. Components that are kept and still
     /// have their digest are not fetched again.
     ///
     /// # Errors
@@ -150,6 +221,10 @@ impl Registry {
         wanted: &Wanted,
         progress: impl Fn(Fetched),
     ) -> Result<Plan, PlanningError> {
+        self.permits(resolution)?;
+        if !resolution.asks.is_empty() {
+            return Err(PlanningError::Consent(resolution.asks.clone()));
+        }
         let progress = &progress;
         let plugins = stream::iter(resolution.plugins.iter().enumerate()).map(|(place, resolved)| async move {
             let component = self.obtain(resolved.listing.artifact).await?;

@@ -18,6 +18,7 @@ use stoa_core::{
     document::{Document, DocumentError, Listing},
     id::{Namespace, PluginId},
     path::{PublicPath, RoleFile},
+    policy::Policy,
     publisher::{PublisherError, Publishers, Signed},
     release::BlobRef,
     time::Time,
@@ -193,6 +194,7 @@ pub struct Registry {
     trust: TrustFolder,
     updater: Mutex<Option<Updater>>,
     max_stale: i64,
+    policy: Policy,
     /// Whether it was told that the cache can not be written.
     unkept: AtomicBool,
     now: fn() -> Time,
@@ -250,6 +252,7 @@ impl Registry {
             trust,
             updater: Mutex::new(None),
             max_stale: MAX_STALE,
+            policy: Policy::default(),
             unkept: AtomicBool::new(false),
             now: system_time,
         })
@@ -266,6 +269,23 @@ impl Registry {
     #[must_use]
     pub fn with_max_stale(self, seconds: u64) -> Self {
         Self { max_stale: i64::try_from(seconds).unwrap_or(MAX_STALE).min(MAX_STALE), ..self }
+    }
+
+    /// The registry under a policy: what it refuses is not chosen ([`Snapshot::resolve`]) and not fetched
+    /// ([`Registry::plan`]), whatever a lock says.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The time by this registry's clock.
+    pub(crate) fn time(&self) -> Time {
+        (self.now)()
     }
 
     /// The address.

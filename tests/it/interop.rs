@@ -69,7 +69,7 @@ fn every_document_of_the_demo_registry_is_the_same_to_three_clients_and_an_absen
 }
 
 #[test]
-fn a_client_that_comes_again_makes_two_requests_and_one_that_finds_a_new_event_four() {
+fn a_client_that_comes_again_makes_two_requests_and_one_that_finds_its_plugin_changed_five() {
     let Some(stage) = Stage::new() else { return };
     let server = stage.serve();
     let key = stage.author(&server);

@@ -81,6 +81,8 @@ fn every_role_is_rotated_while_old_and_new_hosts_go_on() {
     assert_eq!(stage.known(&server.url, "old").1, versions(&["1.0.0"]));
     assert!(server.stop().success());
 
+    // Made before any rotation, and brought up to date after all of them.
+    stage.run(["backup", "--json", "--dir", "registry", "--to", "backup"]).json();
     stage.new_key("root", "root-4.key");
     stage.new_key("targets", "targets-4.key");
     let root_3 = stage.key_id("registry/keys/offline/root-3.key");

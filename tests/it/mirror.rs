@@ -1,5 +1,7 @@
 //! Mirrors: made, served, checked, damaged, cut off, carried to where there is no network.
 
+mod keys;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -11,7 +13,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    process::{Ran, Server, Stage, assert_said},
+    process::{Ran, Server, Stage, assert_said, stoa},
+    readme::{blocks, repository},
     tree::{Served, Tree},
 };
 
@@ -385,4 +388,26 @@ fn a_replay_of_the_archive_gives_what_the_copy_has_and_names_the_first_file_that
     tell("the last event rewritten", &stage.replay("archive", "mirror"));
     tell("no archive", &stage.replay("nothing", "mirror"));
     assert_said("what-a-replay-says", &said, &stage);
+}
+
+#[test]
+fn the_page_about_mirrors_can_be_followed_line_by_line() {
+    let Some(stage) = Stage::new() else { return };
+    let (server, _) = stage.with_three_plugins();
+    let page = fs::read_to_string(repository().join("docs/operating/mirrors.md")).expect("the page");
+    let script = blocks(&page).into_iter().filter(|(language, _)| language == "sh").map(|(_, block)| block);
+    let script: String = script.collect::<String>().replace("https://plugins.example", &server.url);
+    assert_eq!(script.lines().filter(|line| line.starts_with("stoa ")).count(), 7, "{script}");
+    let dir = stage.dir.path();
+    fs::copy(stage.root(), dir.join("root.json")).expect("a root");
+    let program = stoa().expect("the program");
+    let path = format!("{}:/usr/bin:/bin", program.parent().expect("a folder").display());
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-exc", &script]).current_dir(dir).env_clear().env("PATH", path).env("HOME", dir);
+    let ran = shell.output().expect("a shell");
+    let (said, complaint) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{said}\n{complaint}");
+    for word in ["mirrored", "verified", "the same", "demo:answer"] {
+        assert!(said.contains(word), "`{word}` in: {said}");
+    }
 }

@@ -66,6 +66,13 @@ impl Ran {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 
+    /// What it prints for people, where it succeeded.
+    #[track_caller]
+    pub(crate) fn text(self) -> String {
+        assert!(self.status.success(), "{self:?}");
+        self.stdout
+    }
+
     /// What it says where it fails.
     #[track_caller]
     pub(crate) fn refusal(self) -> String {
@@ -177,8 +184,16 @@ impl Stage {
         self.serve_as(prepare, "127.0.0.1:0")
     }
 
+    /// As [`Stage::serve`], with more arguments.
+    pub(crate) fn serve_with(&self, more: &[&str]) -> Server {
+        self.once_ready(self.starting_with("", "127.0.0.1:0", more))
+    }
+
     fn serve_as(&self, prepare: &str, listen: &str) -> Server {
-        let mut server = self.starting(prepare, listen);
+        self.once_ready(self.starting(prepare, listen))
+    }
+
+    fn once_ready(&self, mut server: Server) -> Server {
         let (ready, log) = (self.dir.path().join("address"), self.dir.path().join("server.log"));
         let until = Instant::now() + PATIENCE;
         while server.url.is_empty() {
@@ -193,10 +208,15 @@ impl Stage {
 
     /// A server that has just begun to start at `listen`, and has no address yet.
     pub(crate) fn starting(&self, prepare: &str, listen: &str) -> Server {
+        self.starting_with(prepare, listen, &[])
+    }
+
+    fn starting_with(&self, prepare: &str, listen: &str, more: &[&str]) -> Server {
         let _left_by_an_earlier_one = fs::remove_file(self.dir.path().join("address"));
         let log = fs::File::create(self.dir.path().join("server.log")).expect("a log");
         let listen = listen.trim_start_matches("http://");
         let args = ["serve", "--listen", listen, "--ready-file", "address", "--dir", "registry"];
+        let args = args.iter().chain(more).copied();
         let child = self.prepared(prepare, args).stdout(Stdio::null()).stderr(log).spawn();
         Server { child: child.expect("the program runs"), url: String::new() }
     }
@@ -314,9 +334,17 @@ impl Server {
         self.exchange(&head, b"")
     }
 
-    fn exchange(&self, head: &str, body: &[u8]) -> (String, Vec<u8>) {
-        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("a connection");
+    /// A connection to it, on which nothing is waited for longer than for the server itself.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.url.trim_start_matches("http://")).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a bound");
+        stream
+    }
+
+    /// Sends a head and a body, and reads until the server closes. Gives the head of the answer, in lower case, and the
+    /// body.
+    pub(crate) fn exchange(&self, head: &str, body: &[u8]) -> (String, Vec<u8>) {
+        let mut stream = self.connect();
         stream.write_all(head.as_bytes()).expect("a request");
         stream.write_all(body).expect("a body");
         let mut answer = Vec::new();

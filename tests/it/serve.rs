@@ -51,7 +51,7 @@ fn files_are_served_with_the_headers_that_their_path_decides() {
     }
     let (head, _) = server.get("trust/2.root.json");
     assert_eq!(status(&head), 404);
-    assert!(head.contains(stoa_core::path::NOT_FOUND_CACHE), "{head}");
+    assert!(head.contains(stoa_core::path::not_found_cache("trust/2.root.json")), "{head}");
     // What is not public is not there, by whatever spelling.
     for path in ["../ledger.db", "%2e%2e/ledger.db", "store/sha256/", "keys/", "lock", "root.json"] {
         assert_eq!(status(&server.get(path).0), 404, "{path}");

@@ -115,6 +115,10 @@ impl Tree {
         assert_ne!(before, *bytes, "{path} is another one now");
     }
 
+    pub(crate) fn put(&mut self, path: &str, bytes: Vec<u8>) {
+        self.0.insert(path.to_owned(), bytes);
+    }
+
     pub(crate) fn edit_text(&mut self, path: &str, edit: impl FnOnce(&mut String)) {
         self.edit(path, |bytes| {
             let mut text = String::from_utf8(bytes.clone()).expect("text");

@@ -4,18 +4,19 @@ use std::path::Path;
 
 use serde_json::json;
 use stoa_core::{
-    id::Name,
+    id::{Name, PluginId},
     lock::Lock,
-    resolve::{Diff, Mode, Resolution, ResolveOptions},
+    resolve::{Ask, Diff, Mode, Resolution, ResolveOptions},
     wanted::Wanted,
 };
-use stoa_loader::{Registry, TrustRoot};
+use stoa_loader::{PlanningError, Registry, TrustRoot};
 
+use super::policy;
 use crate::{
     args::{self, HostFiles},
     host,
     progress::Spinner,
-    report::{BAD, DIM, Failure, GOOD, NAME, Output, WARN},
+    report::{BAD, DIM, Failure, GOOD, NAME, Output, WARN, harmless},
 };
 
 pub(crate) async fn run(args: &args::Lock, output: Output) -> Result<(), Failure> {
@@ -27,8 +28,9 @@ pub(crate) async fn run(args: &args::Lock, output: Output) -> Result<(), Failure
     };
     let registry = files.open(&args.files).await?;
     let spinner = Spinner::start(output, "resolving against the signed index");
-    let (resolution, lock) = files.resolve(&registry, mode, args.files.offline, output).await?;
+    let (mut resolution, lock) = files.resolve(&registry, mode, args.files.offline, output).await?;
     drop(spinner);
+    consent(&mut resolution, &args.accept, output)?;
     let path = &args.files.lock;
     let text = lock.print();
     let old = std::fs::read_to_string(path).unwrap_or_default();
@@ -46,6 +48,33 @@ pub(crate) async fn run(args: &args::Lock, output: Output) -> Result<(), Failure
     });
     output.result(shown(diff, resolution.plugins.len(), path), &json);
     Ok(())
+}
+
+/// Agrees to what is new where `--accept` names it, or a person does; else nothing is locked.
+fn consent(resolution: &mut Resolution, accepted: &[PluginId], output: Output) -> Result<(), Failure> {
+    for ask in resolution.asks.clone() {
+        let id = &ask.release.id;
+        if accepted.contains(id) || (output == Output::Text && agrees(&ask)?) {
+            resolution.accept(id);
+            output.note(format_args!("{WARN}accepted{WARN:#} {}", harmless(&ask.to_string())));
+        }
+    }
+    match resolution.asks.is_empty() {
+        true => Ok(()),
+        false => Err(super::explain(PlanningError::Consent(resolution.asks.clone()))),
+    }
+}
+
+/// Asks a person, where one sits at a terminal.
+fn agrees(ask: &Ask) -> Result<bool, Failure> {
+    use std::io::{IsTerminal as _, stderr, stdin};
+    if !(stdin().is_terminal() && stderr().is_terminal()) {
+        return Ok(false);
+    }
+    anstream::eprint!("{}\n{WARN}take it?{WARN:#} [y/N] ", harmless(&ask.to_string()));
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Writes a file whole, beside it first.
@@ -111,7 +140,9 @@ impl Files {
     pub(crate) async fn open(&self, args: &HostFiles) -> Result<Registry, Failure> {
         let (_, registry) = self.registry()?;
         let cache = host::cache(args.cache.as_deref())?;
-        host::open_at(&registry.url, TrustRoot::Sha256(registry.root_sha256), cache, args.offline).await
+        let policy = policy::load(args.policy.as_deref(), &args.wanted)?;
+        let root = TrustRoot::Sha256(registry.root_sha256);
+        Ok(host::open_at(&registry.url, root, cache, args.offline).await?.with_policy(policy.unwrap_or_default()))
     }
 
     pub(crate) async fn resolve(

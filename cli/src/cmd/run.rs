@@ -1,6 +1,6 @@
 //! `stoa run`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::json;
 use stoa_core::{
@@ -9,6 +9,7 @@ use stoa_core::{
 };
 use stoa_loader::{Host, component::Val};
 
+use super::policy;
 use crate::{
     args::Run,
     host,
@@ -17,7 +18,8 @@ use crate::{
 };
 
 pub(crate) async fn run(args: &Run, output: Output) -> Result<(), Failure> {
-    let registry = host::open(&args.registry, output).await?;
+    let policy = policy::load(args.policy.as_deref(), Path::new("plugins.toml"))?;
+    let registry = host::open(&args.registry, output).await?.with_policy(policy.unwrap_or_default());
     let spinner = Spinner::start(output, "reading the signed index");
     let snapshot = host::sync(&registry, args.registry.offline, output).await?;
     let host = host::host(&registry)?;

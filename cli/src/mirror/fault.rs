@@ -2,7 +2,12 @@
 
 use std::{io, path::PathBuf};
 
-use stoa_core::{document::DocumentError, publisher::PublisherError, time::Time, trust::TrustError};
+use stoa_core::{
+    document::DocumentError,
+    publisher::PublisherError,
+    time::Time,
+    trust::{Attack, TrustError},
+};
 use stoa_loader::transport::TransportError;
 
 use crate::report::{Failure, chain};
@@ -88,10 +93,10 @@ impl Fault {
     /// A stable word for programs.
     pub(crate) fn code(&self) -> String {
         match self {
-            Self::Trust { source, .. } => match source.attack() {
-                Some(attack) => return format!("refused-{attack}"),
-                None => "trust",
-            },
+            // What is no attack is a misuse of the updater, and there is none.
+            Self::Trust { source, .. } => {
+                return format!("refused-{}", source.attack().unwrap_or(Attack::Malformed));
+            }
             Self::Source(TransportError::TooLong { .. }) => "too-long",
             Self::Source(_) => "unreachable",
             Self::Expired(_) => "expired",
@@ -140,5 +145,49 @@ impl Fault {
     /// As the command line prints it.
     pub(crate) fn told(self) -> Failure {
         Failure::new(chain(&self)).code(self.code()).hint(self.hint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stoa_core::id::PluginId;
+
+    use super::*;
+
+    /// One of each.
+    fn all() -> Vec<Fault> {
+        let text = || "x".to_owned();
+        let id: PluginId = "demo:x".parse().expect("an id");
+        let source = TransportError::Offline { address: text() };
+        vec![
+            Fault::Source(source),
+            Fault::Source(TransportError::TooLong { address: text(), limit: 1 }),
+            Fault::Expired(Time::from_unix(0)),
+            Fault::OlderPointer { served: 1, held: 2 },
+            Fault::Missing { file: text(), by: text() },
+            Fault::Length { file: text(), by: text(), expected: 1, found: 2 },
+            Fault::Digest { file: text(), by: text() },
+            Fault::TooLarge { file: text(), size: 2, limit: 1 },
+            Fault::Document { file: text(), source: Box::new(DocumentError::TooLarge { id, size: 2 }) },
+            Fault::Record { file: text(), release: text(), rule: text() },
+            Fault::UnknownTarget { role: text(), target: text() },
+            Fault::Misplaced { role: text(), target: text() },
+            Fault::BeyondHead { file: text(), seq: 2, head: 1 },
+            Fault::Replay { file: text(), why: text() },
+            Fault::Archive(text()),
+            Fault::Folder { path: "x".into(), rule: "x" },
+            Fault::Disk { path: text(), did: "read", source: io::ErrorKind::NotFound.into() },
+        ]
+    }
+
+    #[test]
+    fn the_page_about_mirrors_lists_every_code_and_no_other() {
+        let page = include_str!("../../../docs/operating/mirrors.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let mut listed: Vec<_> = rows.filter(|code| *code != "refused-ATTACK").map(str::to_owned).collect();
+        let mut codes: Vec<_> = all().iter().map(Fault::code).collect();
+        listed.sort();
+        codes.sort();
+        assert_eq!(listed, codes);
     }
 }

@@ -120,8 +120,8 @@ pub(super) fn take_next_online(dir: &Path, named: impl Fn(&KeyId) -> bool) -> Re
     Ok(taken)
 }
 
-/// Copies the online keys from one folder of a registry to another, where all are there. Gives whether they are. Offline
-/// keys are never copied.
+/// Brings the online keys from one folder of a registry to another of the same registry, where all are there: what was
+/// rotated since is replaced. Gives whether they are. Offline keys are never copied.
 pub(super) fn copy_online(from: &Path, to: &Path) -> Result<bool, Failure> {
     let (from, to) = (folder(from, "online"), folder(to, "online"));
     let names = ONLINE.map(|name| format!("{name}.key"));
@@ -135,11 +135,33 @@ pub(super) fn copy_online(from: &Path, to: &Path) -> Result<bool, Failure> {
         let there = target.exists().then(|| read_secret(&target)).transpose()?;
         match there {
             Some(there) if there == secret => {}
-            Some(_) => return Err(Failure::new(format!("`{}` is there already, and another key", target.display()))),
+            // The registry has rotated it since the backup before.
+            Some(_) => replace_secret(&target, hex(&*secret).as_bytes())?,
             None => write_secret(&target, hex(&*secret).as_bytes())?,
         }
     }
+    for name in names.iter().map(|name| format!("{name}.next")).filter(|name| !from.join(name).exists()) {
+        remove(&to.join(name))?;
+    }
     Ok(true)
+}
+
+/// Puts a secret in the place of another one: one of them is there at any time.
+fn replace_secret(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let fresh = path.with_extension("key.new");
+    remove(&fresh)?;
+    write_secret(&fresh, bytes)?;
+    std::fs::rename(&fresh, path)
+        .map_err(|e| Failure::new(format!("the secret `{}` can not be written: {e}", path.display())))
+}
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::new(format!("`{}` can not be removed: {e}", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn generate(folder: &Path, name: &str) -> Result<SecretKey, Failure> {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use axum::{Router, extract::Request};
+use axum::Router;
 use stoa_api::{
     ApiConfig, App, Bell, Clock,
     pulse::{Part, Pulse},
@@ -13,18 +13,18 @@ use stoa_store::{
     exclusive::Exclusive,
     ledger::{OperationId, Transaction},
 };
-use tokio::{net::TcpListener, sync::Notify};
-use tower::ServiceExt as _;
-use tower_http::compression::{
-    CompressionLayer, Predicate as _,
-    predicate::{NotForContentType, SizeAbove},
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{Notify, oneshot},
 };
 
 use super::{
-    files,
+    front::{Bounds, Front, make_room},
     keys::OnlineKeys,
     left::{Left, require_whole},
     registry::{Layout, Registry, write_file},
+    shelf::Shelf,
 };
 use crate::{
     args::Serve,
@@ -86,14 +86,16 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     require_whole(&*registry.ledger, &Left::new(&args.dir)).await.map_err(|older| older.hint(hint.clone()))?;
     first_look(&follower, &wake).await.map_err(|lost| lost.hint(hint))?;
     let pulse = Pulse::default();
-    let app = router(&registry, layout.dir(), &url, wake.clone(), pulse.clone());
+    let api = api(&registry, layout.dir(), &url, wake.clone(), pulse.clone());
+    let front = Front { api, shelf: Arc::new(Shelf::new(registry.blobs.clone())), bounds: bounds(args, output) };
     let pages = Wake::default();
     let projecting = tokio::spawn(project(follower.clone(), pages.clone(), pulse.clone()));
     let indexing = tokio::spawn(follow(follower, registry.clone(), wake, pages, pulse));
     let collecting = tokio::spawn(super::gc::daily(registry.collector(&root), layout.clone()));
+    // Before anybody is told that it is ready: whoever is told may send the signal at once.
+    let end = Ending::listen()?;
     announce(args, &settings.name, address, &url, output)?;
-    let served = axum::serve(listener, app).with_graceful_shutdown(signal()).into_future();
-    drain(served, output).await?;
+    drain(front, listener, end, output).await?;
     // Whatever is committed and not yet visible becomes so at the next start.
     indexing.abort();
     projecting.abort();
@@ -105,7 +107,7 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn router(registry: &Registry, folder: &Path, url: &str, wake: Wake, pulse: Pulse) -> Router {
+fn api(registry: &Registry, folder: &Path, url: &str, wake: Wake, pulse: Pulse) -> Router {
     let config = ApiConfig {
         api_base_url: format!("{}/api", url.trim_end_matches('/')),
         // The disk that will hold the upload has to have room for it; `/tmp` often lies in memory.
@@ -115,20 +117,19 @@ fn router(registry: &Registry, folder: &Path, url: &str, wake: Wake, pulse: Puls
     let mut app =
         App::new(registry.ledger.clone(), registry.blobs.clone(), Arc::new(wake), Arc::new(SystemClock), config);
     app.pulse = pulse;
-    // Components are compressed badly and hashed as they are: they go as they lie.
-    let worth = SizeAbove::new(256).and(NotForContentType::const_new("application/octet-stream"));
-    let files = Router::new()
-        .fallback(files::serve)
-        .with_state(registry.blobs.clone())
-        .layer(CompressionLayer::new().compress_when(worth));
-    let api = stoa_api::router(app);
-    // By prefix and not by a route: a route's captures would reach the API's own, which count theirs.
-    let by_prefix = tower::service_fn(move |request: Request| {
-        let below_api = request.uri().path() == "/api" || request.uri().path().starts_with("/api/");
-        let router = if below_api { api.clone() } else { files.clone() };
-        router.oneshot(request)
-    });
-    Router::new().fallback_service(by_prefix)
+    stoa_api::router(app)
+}
+
+/// What was asked for, as far as the system allows it.
+fn bounds(args: &Serve, output: Output) -> Bounds {
+    let connections = make_room(args.max_connections);
+    if connections < args.max_connections {
+        output.note(format_args!(
+            "the system allows open files for {connections} connections, and not for {}; `ulimit -n` is the bound",
+            args.max_connections
+        ));
+    }
+    Bounds { connections, patience: Duration::from_secs(args.patience) }
 }
 
 /// Brings the index to the ledger's head before the first request, where that takes no time worth speaking of.
@@ -253,24 +254,39 @@ fn shown(dir: &Path) -> String {
     dir.display().to_string()
 }
 
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        // Without handlers the default action ends the process.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that end a server. Listened for from the moment on that this is made.
+struct Ending {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn come(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
-/// Serves until a signal, then gives connections some time to end.
-async fn drain(served: impl Future<Output = std::io::Result<()>>, output: Output) -> Result<(), Failure> {
+/// Serves until a signal, then gives connections some time to end. A second signal ends them at once.
+async fn drain(front: Front, listener: TcpListener, mut end: Ending, output: Output) -> Result<(), Failure> {
+    let (told, tell) = oneshot::channel();
+    let served = front.serve(listener, async {
+        let _sent_or_gone = tell.await;
+    });
     let late = async {
-        signal().await;
+        end.come().await;
         output.note(format_args!("{DIM}ending the open connections …{DIM:#}"));
-        tokio::time::sleep(DRAIN).await;
+        let _heard = told.send(());
+        tokio::select! {
+            () = tokio::time::sleep(DRAIN) => {}
+            () = end.come() => {}
+        }
     };
     tokio::select! {
         result = served => result.map_err(Failure::from),

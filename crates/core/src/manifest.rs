@@ -49,24 +49,29 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use self::reader::{Reader, Section};
 pub use self::{
     capability::{Capability, CapabilityKind},
     category::Category,
     dependency::Dependency,
-    problem::{ManifestError, Problem},
+    problem::ManifestError,
     setting::{Setting, SettingValue},
     tables::{About, Build, LimitWishes, RuntimeWishes},
     text::{BuildPath, ConfigKey, Description, FilePath, Keyword, License, Reason, Repository, TextError},
     units::{ByteSize, Millis},
 };
-use crate::{id::PluginId, interface::WitPackage, release::Kind, version::VersionReq};
+pub use crate::reader::Problem;
+use crate::{
+    id::PluginId,
+    interface::WitPackage,
+    reader::{self, Reader, Section},
+    release::Kind,
+    version::VersionReq,
+};
 
 mod capability;
 mod category;
 mod dependency;
 mod problem;
-mod reader;
 mod setting;
 mod tables;
 mod text;
@@ -96,7 +101,7 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`] with every problem found: one reading is enough to correct a file, unless it is not TOML.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let mut reader = Reader::new(text);
+        let mut reader = Reader::new(text, "plugin.toml");
         let manifest = if text.len() > MAX_BYTES {
             reader.problem(1, "", format!("the manifest has {} bytes: at most {MAX_BYTES} are allowed", text.len()));
             None

@@ -31,9 +31,11 @@ impl Cache {
     }
 }
 
-/// The `Cache-Control` header of an answer "not found" below `trust/`: a new root or a new bin must be
-/// visible at once, and every refresh asks for a root that does not exist yet.
-pub const NOT_FOUND_CACHE: &str = "public, max-age=5";
+/// The `Cache-Control` header of the answer that a path, without its leading slash, names no file. Short below `trust/`: a
+/// new root or a new bin must be visible at once, and every refresh asks for a root that does not exist yet.
+pub fn not_found_cache(path: &str) -> &'static str {
+    if path.starts_with("trust/") { "public, max-age=5" } else { "public, max-age=60" }
+}
 
 /// A name of a trust file other than the timestamp: `N.ROLE.json`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

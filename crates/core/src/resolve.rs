@@ -12,6 +12,7 @@
 //!   version of the same semver track. Hashes of types refuse nothing: an import has only what its caller uses.
 //! - A requirement on an optional dependency applies if the plugin is there for another reason; by itself it
 //!   brings nothing in. An optional *wish* of the host is granted wherever any set of versions grants it.
+//! - What the host's policy bars is not chosen.
 //! - What the lock names is kept where it fits.
 //! - Plugins do not depend on each other in a circle.
 
@@ -28,6 +29,7 @@ use crate::{
     wanted::Wanted,
 };
 
+mod ask;
 mod assemble;
 mod error;
 mod explain;
@@ -37,6 +39,7 @@ mod solve;
 mod universe;
 mod versions;
 
+pub use ask::{Ask, New, asks};
 pub use error::{ChangedRelease, ResolveError, Stale};
 pub use explain::Explanation;
 pub use reach::reachable;
@@ -56,6 +59,9 @@ pub enum Known {
     /// The signed index proves that the registry has no such plugin.
     Absent,
 }
+
+/// Releases that are not to be chosen, each with the reason.
+pub type Barred = BTreeMap<PluginId, BTreeMap<Version, String>>;
 
 /// How much of a lock is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,18 +86,27 @@ pub struct ResolveOptions {
     pub registry: Name,
     /// The decisions that a search may take before it gives up: usually [`DEFAULT_BUDGET`].
     pub budget: u64,
+    /// The releases that are not chosen though nothing else speaks against them, each with the reason: what the host's
+    /// policy refuses ([`crate::policy::Policy::bars`]). The locked mode does not look at it, since it chooses nothing.
+    pub barred: Barred,
 }
 
 impl ResolveOptions {
     /// Keeps what fits of the lock, with the default budget.
     pub fn new(registry: Name) -> Self {
-        Self { mode: Mode::Keep, registry, budget: DEFAULT_BUDGET }
+        Self { mode: Mode::Keep, registry, budget: DEFAULT_BUDGET, barred: Barred::new() }
     }
 
     /// These options in another mode.
     #[must_use]
     pub fn with_mode(self, mode: Mode) -> Self {
         Self { mode, ..self }
+    }
+
+    /// These options with other releases barred.
+    #[must_use]
+    pub fn with_barred(self, barred: Barred) -> Self {
+        Self { barred, ..self }
     }
 }
 
@@ -136,6 +151,8 @@ pub struct Resolved {
     pub source: Source,
     /// What the index says of that version: artifact, record, seq, imports, limits.
     pub listing: Listing,
+    /// Whose verified signature it bears. A resolution reads documents, which name no keys yet, and so says nobody's.
+    pub publisher: Publisher,
     /// The plugins that it calls, sorted by id. An optional dependency that is not there has no edge.
     pub edges: Vec<Edge>,
 }
@@ -187,9 +204,19 @@ pub struct Resolution {
     pub left_out: Vec<LeftOut>,
     /// How this differs from the lock.
     pub diff: Diff,
+    /// What nobody has agreed to who agreed to the lock, sorted by id. Nothing is to be fetched while this is not empty:
+    /// see [`Resolution::accept`].
+    pub asks: Vec<Ask>,
 }
 
 impl Resolution {
+    /// Agrees to what is new in a plugin. Gives whether there was anything.
+    pub fn accept(&mut self, id: &PluginId) -> bool {
+        let before = self.asks.len();
+        self.asks.retain(|ask| ask.release.id != *id);
+        self.asks.len() < before
+    }
+
     /// The lock of this resolution. Plugins from folders are not in it: their bytes change with every build.
     pub fn lock(&self, header: Header) -> Lock {
         let versions: BTreeMap<&PluginId, &Version> = self.plugins.iter().map(|p| (&p.id, &p.version)).collect();
@@ -204,8 +231,7 @@ impl Resolution {
                 registry: registry.clone(),
                 artifact: plugin.listing.artifact,
                 record: plugin.listing.record,
-                // The index does not name publishers' keys yet.
-                publisher: Publisher::None,
+                publisher: plugin.publisher,
                 dependencies: dependencies.collect(),
                 decision: decision_digest(&plugin.listing),
             };
@@ -245,7 +271,7 @@ pub fn resolve(
     if !missing.is_empty() {
         return Err(ResolveError::Unfetched(missing));
     }
-    let universe = universe::Universe::new(wanted, offer, documents, lock, |id| match &options.mode {
+    let universe = universe::Universe::new(wanted, offer, documents, &options.barred, lock, |id| match &options.mode {
         Mode::Update(ids) => ids.contains(id),
         mode => *mode == Mode::UpdateAll,
     });
@@ -261,7 +287,8 @@ pub fn resolve(
         .map(|id| LeftOut { id: (*id).clone(), why: explain::why_left_out(&universe, id, options.budget) });
     let plugins = assemble::assemble(&universe, &found.chosen, &options.registry)?;
     let diff = assemble::diff(&plugins, lock);
-    Ok(Resolution { diff, left_out: left_out.collect(), plugins })
+    let asks = asks(wanted, &plugins, lock, documents);
+    Ok(Resolution { asks, diff, left_out: left_out.collect(), plugins })
 }
 
 /// One resolution has the documents of one registry: a name means the same plugin for everybody in it.

@@ -35,7 +35,7 @@ pub struct Wanted {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Registry {
-    /// Its address: `https://…`, or `http://…` for one on this machine.
+    /// Its address: `https://…`, `http://…` for one on this machine, or `file:///…` for a mirror in a folder.
     pub url: String,
     /// SHA-256 of the root metadata that the host pins.
     pub root_sha256: Digest,
@@ -105,7 +105,7 @@ pub enum WantedError {
     },
     /// An address that is not one of a registry.
     #[error(
-        "`{url}` is not the address of a registry: it begins with `https://` or `http://` and has at most {MAX_URL} bytes"
+        "`{url}` is not the address of a registry: it begins with `https://`, `http://` or `file:///` and has at most {MAX_URL} bytes"
     )]
     Url {
         /// The address.
@@ -162,7 +162,7 @@ impl Wanted {
         bound("plugins", plugins.len(), MAX_WANTED_PLUGINS)?;
         bound("registries", registries.len(), MAX_REGISTRIES)?;
         for Registry { url, .. } in registries.values() {
-            let scheme = url.starts_with("https://") || url.starts_with("http://");
+            let scheme = ["https://", "http://", "file:///"].iter().any(|scheme| url.starts_with(scheme));
             if !scheme || url.len() > MAX_URL {
                 return Err(WantedError::Url { url: url.chars().take(200).collect() });
             }

@@ -87,6 +87,18 @@ impl fmt::Display for Precondition {
     }
 }
 
+/// What an engine tells at once of the content that a key has, without reading it: two equal marks of one key are of the
+/// same content. Other than a tag it lasts no longer than the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark(String);
+
+impl Mark {
+    /// The mark that an engine made.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
 /// Content with its tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
@@ -238,6 +250,14 @@ pub trait Blobs: Send + Sync {
     /// # Errors
     /// [`BlobError::Engine`].
     async fn head(&self, key: &BlobKey) -> Result<Option<BlobMeta>, BlobError>;
+
+    /// The mark of the content, or `None` where there is none. Where a tag takes reading, this does not.
+    ///
+    /// # Errors
+    /// [`BlobError::Engine`].
+    async fn mark(&self, key: &BlobKey) -> Result<Option<Mark>, BlobError> {
+        Ok(self.head(key).await?.map(|meta| Mark::new(meta.tag.as_str())))
+    }
 
     /// At most `limit` blobs of an area in order of their paths, those that come after `after`. Fewer than
     /// `limit` means that there are no more.

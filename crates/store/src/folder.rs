@@ -11,7 +11,7 @@ use bytes::Bytes;
 use stoa_core::{digest::Digest, path::PublicPath};
 
 use crate::{
-    blobs::{Area, Blob, BlobError, BlobKey, BlobMeta, Blobs, ETag, Listed, Precondition, Put},
+    blobs::{Area, Blob, BlobError, BlobKey, BlobMeta, Blobs, ETag, Listed, Mark, Precondition, Put},
     upload::{PresignedUpload, UploadGrant, UploadSecret},
 };
 #[cfg(feature = "testing")]
@@ -162,6 +162,11 @@ impl Blobs for FolderBlobs {
             Ok(Some(BlobMeta { size: file.size, tag, modified: file.modified }))
         })
         .await
+    }
+
+    async fn mark(&self, key: &BlobKey) -> Result<Option<Mark>, BlobError> {
+        let path = key.path()?;
+        self.run(move |tree| Ok(tree.open_file(&path)?.map(|file| file.mark))).await
     }
 
     async fn list(&self, area: Area, after: Option<&BlobKey>, limit: usize) -> Result<Vec<Listed>, BlobError> {

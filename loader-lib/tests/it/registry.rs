@@ -1,6 +1,7 @@
 //! What a host reads of a registry, what it refuses, and what it keeps.
 
 mod mirror;
+mod policy;
 
 use std::{
     collections::BTreeMap,

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use super::{
     MAX_ENTRIES,
-    reader::{self, Reader, Section, nearest},
     text::{Reason, TextError, refuse},
 };
+use crate::reader::{self, Reader, Section, nearest};
 
 /// Something that a plugin can be granted. Logging, and WASI interfaces that lead nowhere, need no grant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

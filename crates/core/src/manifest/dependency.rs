@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::de::DeValue;
 
-use super::{
-    MAX_ENTRIES,
-    reader::{self, Reader, Section, Value, choice},
-    tables::About,
-};
+use super::{MAX_ENTRIES, tables::About};
+use crate::reader::{self, Reader, Section, Value, choice};
 use crate::{
     id::PluginId,
     interface::InterfaceName,

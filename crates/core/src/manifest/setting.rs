@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
-use super::{
-    MAX_ENTRIES,
-    reader::{self, Reader, Section, choice, integer, kind},
-    text::ConfigKey,
-};
+use super::{MAX_ENTRIES, text::ConfigKey};
+use crate::reader::{self, Reader, Section, choice, integer, kind};
 
 /// A text's default is at most this many bytes.
 const MAX_DEFAULT: usize = 4096;

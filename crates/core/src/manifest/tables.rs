@@ -2,10 +2,10 @@
 
 use super::{
     category::Category,
-    reader::{Reader, Section, bounded_list, choice, within},
     text::{BuildPath, Description, FilePath, Keyword, License, Repository},
     units::{ByteSize, Millis},
 };
+use crate::reader::{Reader, Section, bounded_list, choice, within};
 use crate::{
     id::PluginId,
     interface::PlainName,

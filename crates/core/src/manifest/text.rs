@@ -2,16 +2,15 @@
 
 use std::{fmt, str::FromStr};
 
-use super::reader::shown;
-use crate::text::hidden;
+use crate::{reader::shown, text::hidden};
 
 /// Why a text breaks its rule. The message begins with a verb: the key stands before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct TextError(pub(super) String);
+pub struct TextError(pub(crate) String);
 
 /// Refuses with a message that names the value.
-pub(super) fn refuse<T>(text: &str, rule: impl fmt::Display) -> Result<T, TextError> {
+pub(crate) fn refuse<T>(text: &str, rule: impl fmt::Display) -> Result<T, TextError> {
     Err(TextError(format!("`{}` {rule}", shown(text))))
 }
 

@@ -10,7 +10,7 @@ use petgraph::{
 use crate::{
     document::Listing,
     id::{Name, PluginId},
-    lock::{Exact, Lock},
+    lock::{Exact, Lock, Publisher},
     resolve::{
         Change, Diff, Edge, ResolveError, Resolved, Source,
         error::exact,
@@ -84,7 +84,8 @@ pub(super) fn assemble<'a>(
         let path = universe.wants.get(id).and_then(|want| want.path.clone());
         let source = path.map_or_else(|| Source::Registry(registry.clone()), Source::Path);
         let (id, version, listing) = ((*id).clone(), version.clone(), listing.clone());
-        plugins.insert(id.clone(), Resolved { id, version, source, listing, edges });
+        let publisher = Publisher::None;
+        plugins.insert(id.clone(), Resolved { id, version, source, listing, publisher, edges });
     }
     in_load_order(plugins)
 }

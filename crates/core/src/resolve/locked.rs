@@ -8,7 +8,7 @@ use crate::{
     lock::{Entry, Exact, Lock, Publisher, decision_digest},
     offer::Offer,
     resolve::{
-        Documents, LeftOut, Resolution, ResolveError, ResolveOptions, Stale,
+        Barred, Documents, LeftOut, Resolution, ResolveError, ResolveOptions, Stale,
         assemble::{self, Broken, Chosen, assemble},
         error::exact,
         universe::Universe,
@@ -29,7 +29,9 @@ pub(super) fn check(
     if !missing.is_empty() {
         return Err(ResolveError::Unfetched(missing));
     }
-    let universe = Universe::new(wanted, offer, documents, Some(lock), |_| false);
+    // What the host's policy bars is the policy's to say, and no reason to make another lock.
+    let barred = Barred::new();
+    let universe = Universe::new(wanted, offer, documents, &barred, Some(lock), |_| false);
     let mut check = Check { universe, lock, options, chosen: Chosen::new(), stale: Vec::new() };
     check.header(offer);
     check.choose();
@@ -42,7 +44,8 @@ pub(super) fn check(
     }
     let plugins = assemble(&check.universe, &check.chosen, &options.registry)?;
     let diff = assemble::diff(&plugins, Some(lock));
-    Ok(Resolution { plugins, left_out, diff })
+    // Whatever could be asked makes the lock stale above: this mode asks nobody.
+    Ok(Resolution { plugins, left_out, diff, asks: Vec::new() })
 }
 
 struct Check<'a> {

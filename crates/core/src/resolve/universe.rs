@@ -10,7 +10,7 @@ use crate::{
     lock::Lock,
     offer::{Offer, Unanswered},
     release::{Dependency, Export, Import, Kind, Provider, providers_of},
-    resolve::{Binding, Documents, Known, versions::Versions},
+    resolve::{Barred, Binding, Documents, Known, versions::Versions},
     time::Time,
     version::{Version, VersionReq},
     wanted::{Want, Wanted},
@@ -28,6 +28,7 @@ pub(super) struct Universe<'a> {
     pub(super) offer: &'a Offer,
     /// The versions that are kept where they fit.
     kept: BTreeMap<&'a PluginId, Kept<'a>>,
+    barred: &'a Barred,
 }
 
 #[derive(Clone, Copy)]
@@ -41,6 +42,7 @@ struct Kept<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reason {
     Yanked { reason: String, at: Time },
+    Barred(String),
     NotAPlugin,
     NeedsItself,
     Unprovided(InterfaceName),
@@ -56,6 +58,7 @@ impl fmt::Display for Reason {
                 let reason: String = reason.chars().take(200).collect();
                 write!(f, "yanked {day} ({reason:?})")
             }
+            Self::Barred(why) => f.write_str(why),
             Self::NotAPlugin => f.write_str("it is an interface package, which is read and never run"),
             Self::NeedsItself => f.write_str("it depends on itself"),
             Self::Unprovided(name) => write!(f, "it imports {name}, and none of its dependencies provides that"),
@@ -81,6 +84,7 @@ impl<'a> Universe<'a> {
         wanted: &'a Wanted,
         offer: &'a Offer,
         documents: &'a Documents,
+        barred: &'a Barred,
         kept: Option<&'a Lock>,
         updated: impl Fn(&PluginId) -> bool,
     ) -> Self {
@@ -98,6 +102,7 @@ impl<'a> Universe<'a> {
             wants: wants.collect(),
             offer,
             kept: kept.collect(),
+            barred,
         }
     }
 
@@ -105,7 +110,7 @@ impl<'a> Universe<'a> {
     pub(super) fn with_want(&self, want: &'a Want) -> Self {
         let mut wants = self.wants.clone();
         wants.insert(&want.id, want);
-        Self { plugins: self.plugins.clone(), wants, offer: self.offer, kept: self.kept.clone() }
+        Self { plugins: self.plugins.clone(), wants, offer: self.offer, kept: self.kept.clone(), barred: self.barred }
     }
 
     /// The releases of `id`, ascending.
@@ -163,7 +168,10 @@ impl<'a> Universe<'a> {
 
     /// Why the release can not be chosen, whatever else is.
     pub(super) fn unusable(&self, id: &PluginId, place: u32) -> Option<Reason> {
-        let (_, listing) = self.row(id, place)?;
+        let (version, listing) = self.row(id, place)?;
+        if let Some(why) = self.barred.get(id).and_then(|barred| barred.get(version)) {
+            return Some(Reason::Barred(why.clone()));
+        }
         if self.plugins.get(id).is_some_and(|(kind, _)| *kind != Kind::Plugin) {
             return Some(Reason::NotAPlugin);
         }

@@ -1,5 +1,6 @@
 //! The resolver from outside: messages, modes, and properties over random graphs.
 
+mod asks;
 mod lock;
 mod messages;
 mod random;

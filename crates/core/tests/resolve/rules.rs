@@ -9,7 +9,7 @@ use stoa_core::{
     resolve::{Change, Diff, Known, Mode, Source, reachable},
 };
 
-use crate::world::{World, names, parse, wishes};
+use crate::world::{World, names, options, parse, wishes};
 
 const SITE: &str = "
 demo:site 1.0.0
@@ -341,4 +341,23 @@ fn a_lock_names_all_documents_in_one_round() {
     let lock = world.lock("demo:a *\ndemo:x *");
     let names: Vec<_> = reachable(&wishes("demo:a *"), Some(&lock), &Default::default());
     assert_eq!(names.iter().map(PluginId::to_string).collect::<Vec<_>>(), ["demo:a", "demo:b", "demo:c"]);
+}
+
+#[test]
+fn what_is_barred_is_passed_over_and_where_nothing_else_is_left_the_reason_is_told() {
+    let world = World::of("demo:a 1.0.0\n    needs demo:b ^1\ndemo:b 1.0.0\ndemo:b 1.1.0\n");
+    let barred = |versions: &[&str]| {
+        let versions = versions.iter().map(|version| (parse(version), "it is too new".to_owned())).collect();
+        options().with_barred([(parse("demo:b"), versions)].into())
+    };
+    let resolve = |versions: &[&str], mode| {
+        let lock = world.lock("demo:a ^1");
+        let options = barred(versions).with_mode(mode);
+        stoa_core::resolve::resolve(&wishes("demo:a ^1"), Some(&lock), &world.offer, &world.documents, &options)
+    };
+    assert_eq!(names(&resolve(&["1.1.0"], Mode::Keep).expect("a resolution")), ["demo:b@1.0.0", "demo:a@1.0.0"]);
+    // The locked mode chooses nothing, and so has nothing to pass over.
+    assert_eq!(names(&resolve(&["1.1.0"], Mode::Locked).expect("a resolution")), ["demo:b@1.1.0", "demo:a@1.0.0"]);
+    let error = resolve(&["1.0.0", "1.1.0"], Mode::Keep).expect_err("nothing is left");
+    insta::assert_snapshot!(error.report());
 }

@@ -13,6 +13,7 @@ mod recovery;
 mod refreshes;
 mod repo;
 mod stolen;
+mod tours;
 mod tree;
 mod vectors;
 mod writer;

@@ -21,7 +21,7 @@ use stoa_core::{
 };
 
 use super::steps::{Step, Steps};
-use crate::blobs::{BlobError, ETag, Put};
+use crate::blobs::{BlobError, ETag, Mark, Put};
 
 /// Where files are written before they get their name. No area has this name.
 const BESIDE: &str = ".beside";
@@ -78,6 +78,8 @@ pub(super) struct OpenFile {
     pub(super) size: u64,
     /// When it was written.
     pub(super) modified: Time,
+    /// Every write makes a file of its own, so another content is another file, made at another time.
+    pub(super) mark: Mark,
 }
 
 impl OpenFile {
@@ -87,7 +89,9 @@ impl OpenFile {
             let found = if meta.is_dir() { "a folder" } else { "a device" };
             return Err(BlobError::Foreign { path: path.to_owned(), found });
         }
-        Ok(Self { path: path.to_owned(), size: meta.len(), modified: Time::from_unix(meta.mtime()), file })
+        let mark = format!("{}:{}:{}:{}.{:09}", meta.dev(), meta.ino(), meta.len(), meta.ctime(), meta.ctime_nsec());
+        let (size, modified) = (meta.len(), Time::from_unix(meta.mtime()));
+        Ok(Self { path: path.to_owned(), size, modified, mark: Mark::new(mark), file })
     }
 
     /// The bytes of a range that lies within the file.

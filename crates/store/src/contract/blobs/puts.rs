@@ -47,9 +47,13 @@ pub async fn a_put_that_expects_nothing_succeeds_once(place: &impl Place<dyn Blo
 
 pub async fn a_put_that_expects_a_tag_replaces_that_content_only(place: &impl Place<dyn Blobs>) {
     let (blobs, key) = (place.open().await, BlobKey::Public(PublicPath::Timestamp));
+    assert_eq!(blobs.mark(&key).await.expect("a mark"), None);
     let first = blobs.put_if(&key, text("one"), &Precondition::Absent).await.expect("a put");
+    let mark = blobs.mark(&key).await.expect("a mark");
+    assert!(mark.is_some() && blobs.mark(&key).await.expect("a mark") == mark, "{mark:?}");
     let second = blobs.put_if(&key, text("two"), &Precondition::Tag(first.clone())).await.expect("a put");
     assert_ne!(first, second);
+    assert_ne!(blobs.mark(&key).await.expect("a mark"), mark, "other content has another mark");
     assert_eq!(blobs.head(&key).await.expect("a head").expect("content").tag, second);
     let stale = blobs.put_if(&key, text("three"), &Precondition::Tag(first.clone())).await;
     let expected = format!("`public/trust/timestamp.json` has tag {second}, and tag {first} was expected");

@@ -1,4 +1,4 @@
-//! Reading TOML so that every complaint has a line, and one reading finds all of them.
+//! Reading the TOML that people write, so that every complaint has a line and one reading finds all of them.
 
 use std::{collections::BTreeSet, fmt::Display, ops::Range, str::FromStr};
 
@@ -7,67 +7,71 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::Problem;
+pub use self::problem::Problem;
+
+mod problem;
 
 /// Collects problems while sections are read.
-pub(super) struct Reader<'t> {
+pub(crate) struct Reader<'t> {
     text: &'t str,
+    /// What the file is usually called, for messages about its top.
+    file: &'static str,
     problems: Vec<Problem>,
 }
 
 /// A table that is being read. Each key that is asked for is known; [`Section::finish`] complains of the others.
-pub(super) struct Section<'a, 't> {
+pub(crate) struct Section<'a, 't> {
     /// As in a header: `plugin`, `config.api-url`; empty at the top.
-    pub(super) path: String,
+    pub(crate) path: String,
     table: &'a DeTable<'t>,
     line: usize,
     known: BTreeSet<&'static str>,
 }
 
-pub(super) type Value<'a, 't> = &'a Spanned<DeValue<'t>>;
+pub(crate) type Value<'a, 't> = &'a Spanned<DeValue<'t>>;
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
-        Self { text, problems: Vec::new() }
+    pub(crate) fn new(text: &'t str, file: &'static str) -> Self {
+        Self { text, file, problems: Vec::new() }
     }
 
     /// Lines count from 1.
-    pub(super) fn line(&self, span: &Range<usize>) -> usize {
+    pub(crate) fn line(&self, span: &Range<usize>) -> usize {
         let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
         before.iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
-    pub(super) fn problem(&mut self, line: usize, at: impl Into<String>, message: impl Display) {
+    pub(crate) fn problem(&mut self, line: usize, at: impl Into<String>, message: impl Display) {
         self.hinted(line, at, message, None);
     }
 
-    pub(super) fn hinted(&mut self, line: usize, at: impl Into<String>, message: impl Display, hint: Option<String>) {
+    pub(crate) fn hinted(&mut self, line: usize, at: impl Into<String>, message: impl Display, hint: Option<String>) {
         self.problems.push(Problem { line, at: at.into(), message: message.to_string(), hint });
     }
 
     /// The problems found, by line.
-    pub(super) fn finish(mut self) -> Vec<Problem> {
+    pub(crate) fn finish(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| problem.line);
         self.problems
     }
 }
 
 impl<'a, 't> Section<'a, 't> {
-    pub(super) fn new(path: impl Into<String>, table: &'a DeTable<'t>, line: usize) -> Self {
+    pub(crate) fn new(path: impl Into<String>, table: &'a DeTable<'t>, line: usize) -> Self {
         Self { path: path.into(), table, line, known: BTreeSet::new() }
     }
 
-    pub(super) fn at(&self, key: &str) -> String {
+    pub(crate) fn at(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// The line that opens the table.
-    pub(super) fn line(&self) -> usize {
+    pub(crate) fn line(&self) -> usize {
         self.line
     }
 
     /// All keys with their lines and values, for tables whose keys are names. Nothing is left unknown.
-    pub(super) fn entries(&self, reader: &Reader<'_>) -> Vec<(&'a str, usize, Value<'a, 't>)> {
+    pub(crate) fn entries(&self, reader: &Reader<'_>) -> Vec<(&'a str, usize, Value<'a, 't>)> {
         let entry = |(key, value): (&'a Spanned<_>, _)| -> (&'a str, usize, Value<'a, 't>) {
             let name: &'a std::borrow::Cow<'t, str> = key.get_ref();
             (name, reader.line(&key.span()), value)
@@ -76,14 +80,14 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// The value of a key and its line.
-    pub(super) fn value(&mut self, reader: &Reader<'_>, key: &'static str) -> Option<(usize, Value<'a, 't>)> {
+    pub(crate) fn value(&mut self, reader: &Reader<'_>, key: &'static str) -> Option<(usize, Value<'a, 't>)> {
         self.known.insert(key);
         let (name, value) = self.table.iter().find(|(name, _)| name.get_ref() == key)?;
         Some((reader.line(&name.span()), value))
     }
 
     /// A key that must be there.
-    pub(super) fn required<T: FromStr<Err: Display>>(
+    pub(crate) fn required<T: FromStr<Err: Display>>(
         &mut self,
         reader: &mut Reader<'_>,
         key: &'static str,
@@ -95,13 +99,13 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// A string that is parsed further.
-    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<T> {
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<T> {
         let (line, value) = self.value(reader, key)?;
         parse(reader, line, &self.at(key), value)
     }
 
     /// An array of strings that are parsed further; empty where there is none.
-    pub(super) fn list<T: FromStr<Err: Display>>(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Vec<T> {
+    pub(crate) fn list<T: FromStr<Err: Display>>(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Vec<T> {
         let Some((line, value)) = self.value(reader, key) else { return Vec::new() };
         let at = self.at(key);
         let DeValue::Array(items) = value.get_ref() else {
@@ -117,7 +121,7 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// A boolean, `false` where there is none.
-    pub(super) fn flag(&mut self, reader: &mut Reader<'_>, key: &'static str) -> bool {
+    pub(crate) fn flag(&mut self, reader: &mut Reader<'_>, key: &'static str) -> bool {
         let Some((line, value)) = self.value(reader, key) else { return false };
         if let DeValue::Boolean(value) = value.get_ref() {
             return *value;
@@ -127,7 +131,7 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// An integer within bounds.
-    pub(super) fn number(&mut self, reader: &mut Reader<'_>, key: &'static str, bounds: Range<u32>) -> Option<u32> {
+    pub(crate) fn number(&mut self, reader: &mut Reader<'_>, key: &'static str, bounds: Range<u32>) -> Option<u32> {
         let (line, value) = self.value(reader, key)?;
         let number = integer(value).and_then(|number| u32::try_from(number).ok());
         if let Some(number) = number.filter(|number| bounds.contains(number)) {
@@ -140,16 +144,16 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     /// A table within this one.
-    pub(super) fn section(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Section<'a, 't>> {
+    pub(crate) fn section(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Section<'a, 't>> {
         let (line, value) = self.value(reader, key)?;
         table(reader, line, self.at(key), value)
     }
 
     /// Complains of keys that nobody asked for.
-    pub(super) fn finish(self, reader: &mut Reader<'_>) {
+    pub(crate) fn finish(self, reader: &mut Reader<'_>) {
         for (name, line, _) in self.entries(reader) {
             if !self.known.contains(name) {
-                let home = if self.path.is_empty() { "plugin.toml".to_owned() } else { format!("[{}]", self.path) };
+                let home = if self.path.is_empty() { reader.file.to_owned() } else { format!("[{}]", self.path) };
                 let nearest = nearest(name, self.known.iter().copied());
                 let hint = nearest.map(|known| format!("did you mean `{known}`?"));
                 reader.hinted(line, self.at(&shown(name)), format!("is not a key of {home}"), hint);
@@ -159,7 +163,7 @@ impl<'a, 't> Section<'a, 't> {
 }
 
 /// A list without repetition of at most `max` items.
-pub(super) fn bounded_list<T: FromStr<Err: Display> + Ord + Display>(
+pub(crate) fn bounded_list<T: FromStr<Err: Display> + Ord + Display>(
     reader: &mut Reader<'_>,
     section: &mut Section<'_, '_>,
     key: &'static str,
@@ -179,7 +183,7 @@ pub(super) fn bounded_list<T: FromStr<Err: Display> + Ord + Display>(
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Copy>(
+pub(crate) fn choice<T: Copy>(
     reader: &mut Reader<'_>,
     section: &mut Section<'_, '_>,
     key: &'static str,
@@ -197,7 +201,7 @@ pub(super) fn choice<T: Copy>(
 }
 
 /// Any string.
-pub(super) struct Verbatim(pub(super) String);
+pub(crate) struct Verbatim(pub(crate) String);
 
 impl FromStr for Verbatim {
     type Err = std::convert::Infallible;
@@ -208,7 +212,7 @@ impl FromStr for Verbatim {
 }
 
 /// A value between bounds, both included.
-pub(super) fn within<T: FromStr<Err: Display> + Ord + Display + Copy>(
+pub(crate) fn within<T: FromStr<Err: Display> + Ord + Display + Copy>(
     reader: &mut Reader<'_>,
     section: &mut Section<'_, '_>,
     key: &'static str,
@@ -224,7 +228,7 @@ pub(super) fn within<T: FromStr<Err: Display> + Ord + Display + Copy>(
 }
 
 /// `value` as a table.
-pub(super) fn table<'a, 't>(
+pub(crate) fn table<'a, 't>(
     reader: &mut Reader<'_>,
     line: usize,
     at: String,
@@ -238,7 +242,7 @@ pub(super) fn table<'a, 't>(
 }
 
 /// `value` as a string that is parsed further.
-pub(super) fn parse<T: FromStr<Err: Display>>(
+pub(crate) fn parse<T: FromStr<Err: Display>>(
     reader: &mut Reader<'_>,
     line: usize,
     at: &str,
@@ -251,7 +255,7 @@ pub(super) fn parse<T: FromStr<Err: Display>>(
     text.parse().map_err(|error: T::Err| reader.problem(line, at, error)).ok()
 }
 
-pub(super) fn integer(value: Value<'_, '_>) -> Option<i64> {
+pub(crate) fn integer(value: Value<'_, '_>) -> Option<i64> {
     match value.get_ref() {
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
         _ => None,
@@ -259,7 +263,7 @@ pub(super) fn integer(value: Value<'_, '_>) -> Option<i64> {
 }
 
 /// What a value is, for messages.
-pub(super) fn kind(value: Value<'_, '_>) -> &'static str {
+pub(crate) fn kind(value: Value<'_, '_>) -> &'static str {
     match value.get_ref() {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",
@@ -272,12 +276,12 @@ pub(super) fn kind(value: Value<'_, '_>) -> &'static str {
 }
 
 /// Text short enough for a message.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
 /// The candidate that a typing error away from `word`, if one is: at most a third of its letters differ.
-pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let distances = candidates.map(|candidate| (distance(word, candidate), candidate));
     let (distance, candidate) = distances.min()?;
     (distance <= (candidate.len() / 3).max(1)).then_some(candidate)

@@ -1,0 +1,215 @@
+//! Policy: what a host demands of the plugins that it runs, beyond the registry's own signatures.
+//!
+//! ```toml
+//! version = 1
+//! unlisted = "allow"                   # or "deny": only plugins that some rule with `allow` names
+//!
+//! [[rule]]
+//! id = "settled"
+//! match = { plugin = "*", except = ["acme:*"] }
+//! require = { age = "3d", advisories = "none" }
+//! reason = "Bad releases are mostly found within days"
+//!
+//! [[rule]]
+//! id = "no-miners"
+//! match = { plugin = "coin:*" }
+//! deny = true
+//! ```
+//!
+//! All rules that match a plugin count, in whatever order they stand: a rule that denies wins over all others, every
+//! requirement has to be met, and nothing that a rule requires can be taken back by another rule. So more rules that
+//! require or deny never let more through. Where the index has no evidence of what a rule requires, the rule is not
+//! met: not knowing is no permission.
+//!
+//! [`Policy::judge`] is the one evaluator. It is pure and needs the signed document of a plugin alone, so that it is asked
+//! before a component is fetched, and offline.
+
+use std::fmt;
+
+use toml::de::DeTable;
+
+pub use self::{
+    evidence::{Advisory, Evidence, Provenance},
+    pattern::{Match, Pattern},
+    require::{Age, Certification, Origin, Requirement},
+    verdict::{Check, Notice, Outcome, Refusal, Verdict, Why},
+};
+use crate::{
+    document::Listing,
+    lock::Exact,
+    manifest::{ConfigKey, Reason},
+    reader::{Problem, Reader, Section},
+    resolve::{Barred, Documents, Known},
+    time::Time,
+};
+
+mod evidence;
+mod pattern;
+mod read;
+mod require;
+mod verdict;
+
+/// A policy is at most this long (256 KiB): 256 rules with 1 KiB each.
+pub const MAX_POLICY_BYTES: usize = 256 * 1024;
+/// It has at most this many rules.
+pub const MAX_RULES: usize = 256;
+/// A rule names at most this many exceptions, or keys.
+pub const MAX_NAMES: usize = 64;
+
+/// A whole `policy.toml`, every bound of which holds. The default has no rules, and allows everything that the registry
+/// has signed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policy {
+    file: String,
+    unlisted: Unlisted,
+    rules: Vec<Rule>,
+}
+
+/// What becomes of a plugin that no rule allows by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unlisted {
+    /// It is allowed, if it meets what is required.
+    #[default]
+    Allow,
+    /// It is refused.
+    Deny,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name, unique in the file.
+    pub id: ConfigKey,
+    /// The line that begins it, from 1.
+    pub line: usize,
+    /// The plugins that it is about.
+    pub matches: Match,
+    /// Why there is such a rule, for those who meet it.
+    pub reason: Option<Reason>,
+    /// What it does.
+    pub effect: Effect,
+}
+
+/// What a rule does to a plugin that it matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Refuses it, whatever other rules say.
+    Deny,
+    /// Demands something of it, and may also count as naming it.
+    Require {
+        /// Whether the plugin counts as named, where [`Unlisted::Deny`].
+        allow: bool,
+        /// What it has to show; empty only where `allow`.
+        requirements: Vec<Requirement>,
+    },
+}
+
+/// Why text is not a policy: every problem, by line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct PolicyError {
+    file: String,
+    problems: Vec<Problem>,
+}
+
+impl PolicyError {
+    /// The problems, at least one, by line.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.problems.iter().map(Problem::to_string).collect();
+        write!(f, "{} is not a policy: {}", self.file, lines.join("\n"))
+    }
+}
+
+impl Policy {
+    /// Reads a policy. `file` is what messages call it: `policy.toml`.
+    ///
+    /// # Errors
+    /// [`PolicyError`] with every problem found.
+    pub fn parse(file: &str, text: &str) -> Result<Self, PolicyError> {
+        let file = crate::reader::shown(file);
+        let mut reader = Reader::new(text, "policy.toml");
+        let policy = if text.len() > MAX_POLICY_BYTES {
+            reader.problem(1, "", format!("the file has {} bytes: at most {MAX_POLICY_BYTES} are allowed", text.len()));
+            None
+        } else {
+            let (table, errors) = DeTable::parse_recoverable(text);
+            for error in &errors {
+                let line = error.span().map_or(1, |span| reader.line(&span));
+                reader.problem(line, "", format!("not TOML: {}", error.message()));
+            }
+            errors.is_empty().then(|| read::policy(&mut reader, Section::new("", table.get_ref(), 1), &file))
+        };
+        match (policy, reader.finish()) {
+            (Some(policy), problems) if problems.is_empty() => Ok(policy),
+            (_, problems) => Err(PolicyError { file, problems }),
+        }
+    }
+
+    /// What messages call the file; empty for a policy that is none.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// What becomes of plugins that no rule allows by name.
+    pub fn unlisted(&self) -> Unlisted {
+        self.unlisted
+    }
+
+    /// The rules, in the order of the file, which decides nothing.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The releases among `documents` that may not run at `now`, by what `evidence` says of each, with the first reason:
+    /// what a resolution passes over.
+    pub fn bars(&self, documents: &Documents, evidence: impl Fn(&Exact, &Listing) -> Evidence, now: Time) -> Barred {
+        let mut barred = Barred::new();
+        if self.rules.is_empty() && self.unlisted == Unlisted::Allow {
+            return barred;
+        }
+        for (id, known) in documents {
+            let Known::Document(document) = known else { continue };
+            for (version, listing) in &document.releases {
+                let release = Exact { id: id.clone(), version: version.clone() };
+                let refusals = self.judge(&release, &evidence(&release, listing), now).refusals();
+                if let Some(refusal) = refusals.first() {
+                    barred.entry(id.clone()).or_default().insert(version.clone(), refusal.reason());
+                }
+            }
+        }
+        barred
+    }
+
+    /// Whether `release` may run, by what is known of it at `now`.
+    pub fn judge(&self, release: &Exact, evidence: &Evidence, now: Time) -> Verdict {
+        let matching: Vec<&Rule> = self.rules.iter().filter(|rule| rule.matches.takes(&release.id)).collect();
+        let denies = |rule: &&&Rule| rule.effect == Effect::Deny;
+        let mut checks: Vec<Check> = matching
+            .iter()
+            .filter(denies)
+            .map(|rule| Check::of(rule, Outcome::Refused(Why::Denied { pattern: rule.matches.plugin.clone() })))
+            .collect();
+        let denied = !checks.is_empty();
+        let named = matching.iter().any(|rule| matches!(rule.effect, Effect::Require { allow: true, .. }));
+        if !denied && !named && self.unlisted == Unlisted::Deny {
+            checks.push(Check::whole(Outcome::Refused(Why::Unlisted { id: release.id.clone() })));
+        }
+        // What is denied is denied: that it lacks something besides would lead its reader astray.
+        for rule in matching.iter().filter(|_| !denied) {
+            let Effect::Require { allow, requirements } = &rule.effect else { continue };
+            if *allow {
+                checks.push(Check::of(rule, Outcome::Allowed));
+            }
+            checks.extend(requirements.iter().map(|requirement| {
+                let unmet = requirement.unmet(evidence, now);
+                Check::of(rule, unmet.map_or_else(|| Outcome::Met(requirement.clone()), Outcome::Refused))
+            }));
+        }
+        Verdict::new(release.clone(), self.file.clone(), checks, evidence)
+    }
+}

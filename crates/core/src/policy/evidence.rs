@@ -1,0 +1,55 @@
+//! What is known of a release, when a policy judges it.
+
+use std::collections::BTreeSet;
+
+use crate::{digest::Digest, document::Listing, time::Time, version::Version};
+
+/// What is known of a release. All of it is verified by whoever fills it: this is where trust in bytes has become facts.
+///
+/// `None` means that the index has no evidence of that kind, or that nobody has verified it: a rule that requires it is
+/// not met. An empty list means that it was looked for and there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// When the release became visible, as the signed document says.
+    pub published_at: Time,
+    /// The ids of the publisher's keys whose signatures over the release verify, and which are not revoked.
+    pub publisher_keys: Option<BTreeSet<Digest>>,
+    /// Where it was built, as its verified attestations say.
+    pub provenance: Option<Vec<Provenance>>,
+    /// The advisories that concern it and are open.
+    pub advisories: Option<Vec<Advisory>>,
+    /// The level to which it is certified; 0 is none.
+    pub certification: Option<u32>,
+}
+
+impl Evidence {
+    /// What a signed document says of a release. Documents tell when it was published, and nothing else of this yet.
+    pub fn of(listing: &Listing) -> Self {
+        Self::published(listing.published_at)
+    }
+
+    /// Nothing but the time is known.
+    pub fn published(published_at: Time) -> Self {
+        Self { published_at, publisher_keys: None, provenance: None, advisories: None, certification: None }
+    }
+}
+
+/// Where a release was built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// The builder that attests it, by its address.
+    pub builder: String,
+    /// The repository with the source, by its address.
+    pub repository: String,
+    /// The workflow that built it, as a path in the repository.
+    pub workflow: String,
+}
+
+/// A known flaw of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advisory {
+    /// Its name: `STOA-2026-0001`.
+    pub id: String,
+    /// The lowest version without the flaw, where there is one.
+    pub fixed_in: Option<Version>,
+}

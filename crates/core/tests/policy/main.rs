@@ -1,0 +1,5 @@
+//! Policies from outside: what a file may say, what each rule refuses and how it says so, and what holds for all of them.
+
+mod judge;
+mod properties;
+mod read;
