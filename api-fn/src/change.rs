@@ -1,9 +1,12 @@
 //! What small changes record and write. A request and a replay of the archive come through here, so that both make the
 //! same of a fact; for a publish that place is [`crate::publish`].
 
+use std::collections::BTreeSet;
+
 use stoa_core::{
     event::{ActorId, Fact},
     id::{Name, Namespace, PluginId},
+    publisher::{PublisherError, Publishers},
     time::Time,
     version::Version,
 };
@@ -14,7 +17,7 @@ use crate::{
     problem::Problem,
     publish::budget,
     skeleton::Skeleton,
-    state::{Among, NameItem, NamespaceItem, PluginItem, ReleaseItem, YankedItem},
+    state::{Among, NameItem, NamespaceItem, PluginItem, PublishersItem, ReleaseItem, YankedItem},
 };
 
 /// A namespace as it begins.
@@ -32,6 +35,42 @@ pub(crate) fn namespace_writes(item: &NamespaceItem) -> Result<Vec<Write>, Probl
         items::put(namespace, item, Expect::Absent, None)?,
         items::put((Among::Namespaces, &skeleton), &NameItem { format: 1, name }, Expect::Absent, None)?,
     ])
+}
+
+/// How much longer than the index says a key waits here, in seconds: the clocks of two requests may differ.
+const CLOCK_SLACK: i64 = 10 * 60;
+
+/// A change of a namespace's keys.
+#[derive(Debug)]
+pub(crate) struct Keys<'a> {
+    pub(crate) fact: &'a Fact,
+    /// The end of the log when it was decided.
+    pub(crate) after: u64,
+    /// The time of the event.
+    pub(crate) at: Time,
+}
+
+impl Keys<'_> {
+    /// The keys after it.
+    pub(crate) fn changed(&self, before: Publishers) -> Result<Publishers, PublisherError> {
+        let known: BTreeSet<String> = before.keys.keys().cloned().collect();
+        // The end of the log lies after all that was recorded, and before what comes.
+        let (seq, at) = (self.after.saturating_add(1), self.at);
+        let mut changed = match self.fact {
+            Fact::PublisherStated { statement, .. } => before.state(statement, seq, at)?,
+            Fact::PublisherKeyRevoked { key, reason, .. } => before.revoke(key, reason, seq, at)?,
+            _ => before,
+        };
+        let waiting = changed.keys.iter_mut().filter(|(id, key)| !known.contains(*id) && key.usable_at > at);
+        waiting.for_each(|(_, key)| key.usable_at = key.usable_at.plus(CLOCK_SLACK));
+        Ok(changed)
+    }
+}
+
+/// The write of a namespace's keys.
+pub(crate) fn publishers_write(publishers: &Publishers, expect: Expect) -> Result<Write, Problem> {
+    let item = PublishersItem { format: 1, publishers: publishers.clone() };
+    items::put(&publishers.namespace, &item, expect, None)
 }
 
 /// What becomes of a release's state.

@@ -142,6 +142,16 @@ problems! {
     ApiBroken "api-broken" UNPROCESSABLE_ENTITY "A minor release or a patch removes or changes what the one before exports"
         "Publish it as the next major version, or keep the function as it was."
 
+    // Signatures of publishers.
+    AttestationInvalid "attestation-invalid" UNPROCESSABLE_ENTITY "A signature or a provenance is not one of this release"
+        "Sign with `stoa publish --sign KEY`; supply the provenance that the build made of this very component."
+    SignatureMissing "signature-missing" UNPROCESSABLE_ENTITY "The namespace demands signatures, and a release has none"
+        "Publish with `--sign KEY`, a key of the namespace: `stoa publisher list NAMESPACE` shows them."
+    SignatureRefused "signature-refused" FORBIDDEN "A signature is not one that counts for this release"
+        "The detail names the rule. Sign this very release with a key of the namespace that counts now."
+    StatementRefused "statement-refused" CONFLICT "A change of a namespace's keys does not hold"
+        "The detail names the rule. `stoa publisher list NAMESPACE` shows the keys, and when they count."
+
     // The blobs of a set.
     BlobEmpty "blob-empty" UNPROCESSABLE_ENTITY "A record names a blob without any bytes"
         "Build the plugin first; leave a readme without text out."

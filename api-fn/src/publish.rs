@@ -19,4 +19,5 @@ pub mod known;
 pub(crate) mod plan;
 pub mod rules;
 pub mod set;
+pub(crate) mod signing;
 pub mod uses;

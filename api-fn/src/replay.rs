@@ -12,21 +12,27 @@ use stoa_core::{
     component::InspectError,
     digest::Digest,
     event::{Event, EventError, Fact, Sealed},
-    id::PluginId,
+    id::{Namespace, PluginId},
+    publisher::{PublisherError, Publishers, Statement},
     release::{BlobRef, Release},
     version::Version,
 };
 use stoa_store::{
     blobs::{BlobError, BlobKey, Blobs},
-    ledger::{Ledger, LedgerError, OperationId, Transaction, Write},
+    ledger::{Expect, Ledger, LedgerError, OperationId, Transaction, Write},
 };
 
 use crate::{
-    change::{self, Turn, Verb},
+    change::{self, Keys, Turn, Verb},
     items::{self, Kept},
-    problem::Problem,
-    publish::{facts, gather::gather, plan, set::Set},
-    state::{PluginItem, ReleaseItem},
+    problem::{Code, Problem},
+    publish::{
+        facts,
+        gather::gather,
+        plan,
+        set::{Attested, Candidate, Set},
+    },
+    state::{PluginItem, PublishersItem, ReleaseItem},
 };
 
 /// Why an archived event was not appended; nothing was written.
@@ -126,20 +132,44 @@ impl Planning<'_> {
                 let item = change::namespace_item(namespace, event.actor.clone(), event.time);
                 change::namespace_writes(&item).map_err(|problem| self.state(problem))
             }
-            Fact::Released { releases } => self.released(releases).await,
+            Fact::Released { releases, attestations } => self.released(releases, attestations).await,
+            Fact::PublisherStated { namespace, .. } | Fact::PublisherKeyRevoked { namespace, .. } => {
+                self.keys(namespace).await
+            }
             Fact::Yanked { id, version, reason } => self.turned(id, version, Verb::Yank, reason).await,
             Fact::Unyanked { id, version, reason } => self.turned(id, version, Verb::Unyank, reason).await,
             _ => Err(ReplayError::Kind(event.seq)),
         }
     }
 
-    async fn released(&self, releases: &[Release]) -> Result<Vec<Write>, ReplayError> {
+    async fn keys(&self, namespace: &Namespace) -> Result<Vec<Write>, ReplayError> {
+        let (ledger, event) = (self.ledger, self.event.event());
+        let kept: Option<Kept<PublishersItem>> =
+            items::get(ledger, namespace, event.time).await.map_err(|problem| self.state(problem))?;
+        let refused = |error: PublisherError| self.state(Problem::new(Code::StatementRefused, error.to_string()));
+        let (before, expect) = match (kept, &event.fact) {
+            (Some(kept), _) => (kept.value.publishers, Expect::Revision(kept.revision)),
+            (None, Fact::PublisherStated { statement, .. }) => {
+                let said = Statement::read(statement).map_err(refused)?;
+                (Publishers::none(said.registry, namespace.clone()), Expect::Absent)
+            }
+            (None, _) => {
+                let problem = Problem::new(Code::StatementRefused, format!("`{namespace}` has no keys"));
+                return Err(self.state(problem));
+            }
+        };
+        let keys = Keys { fact: &event.fact, after: event.seq.saturating_sub(1), at: event.time };
+        let changed = keys.changed(before).map_err(refused)?;
+        change::publishers_write(&changed, expect).map(|write| vec![write]).map_err(|problem| self.state(problem))
+    }
+
+    async fn released(&self, releases: &[Release], attestations: &Attested) -> Result<Vec<Write>, ReplayError> {
         let event = self.event.event();
-        let set = Set::accepted(releases.to_vec()).map_err(|problem| self.state(problem))?;
+        let set = Set::accepted(releases.to_vec(), attestations.clone()).map_err(|problem| self.state(problem))?;
         let mut found = BTreeMap::new();
         for candidate in set.candidates() {
             let release = &candidate.release;
-            found.insert(release.id.clone(), self.facts(release).await?);
+            found.insert(release.id.clone(), self.facts(candidate).await?);
         }
         let gathered = gather(self.ledger, &set, event.time).await.map_err(|problem| self.state(problem))?;
         let fresh: Vec<_> = set.candidates().iter().collect();
@@ -148,9 +178,10 @@ impl Planning<'_> {
     }
 
     /// What the API had found in the component, after a check that everything which the release names is there.
-    async fn facts(&self, release: &Release) -> Result<facts::Facts, ReplayError> {
+    async fn facts(&self, candidate: &Candidate) -> Result<facts::Facts, ReplayError> {
         let seq = self.event.event().seq;
-        for blob in release.blobs() {
+        let release = &candidate.release;
+        for blob in candidate.blobs() {
             let there = self.blobs.head(&BlobKey::Store(blob.digest)).await?;
             if there.is_none_or(|meta| meta.size != blob.size) {
                 return Err(ReplayError::Missing { seq, digest: blob.digest });

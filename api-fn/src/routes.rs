@@ -5,6 +5,7 @@ mod keys;
 mod log;
 mod namespaces;
 mod plugins;
+mod publishers;
 mod publishes;
 mod uploads;
 
@@ -52,6 +53,9 @@ routes! {
     GET "/v1/events" "none" => log::events;
     POST "/v1/namespaces" "admin" => namespaces::create;
     GET "/v1/namespaces/{namespace}" "none" => namespaces::show;
+    GET "/v1/namespaces/{namespace}/publishers" "none" => publishers::show;
+    POST "/v1/namespaces/{namespace}/publishers" "publish:NAMESPACE" => publishers::state;
+    POST "/v1/namespaces/{namespace}/publishers/{key}/revoke" "admin" => publishers::revoke;
     POST "/v1/keys" "admin" => keys::create;
     GET "/v1/keys" "admin" => keys::list;
     DELETE "/v1/keys/{id}" "admin" => keys::revoke;
@@ -65,6 +69,8 @@ routes! {
     POST "/v1/plugins/{namespace}/{name}/{version}/yank" "yank:NAMESPACE" => plugins::yank;
     POST "/v1/plugins/{namespace}/{name}/{version}/unyank" "yank:NAMESPACE" => plugins::unyank;
 }
+
+pub(crate) use publishers::registry_id;
 
 fn method(name: &str) -> routing::MethodFilter {
     match name {

@@ -124,6 +124,8 @@ pub enum Need<'a> {
     Publish(&'a PluginId),
     /// Yanking or unyanking a release of this plugin.
     Yank(&'a PluginId),
+    /// Changing the keys of this whole namespace: what publishes some of its plugins only may not.
+    Namespace(&'a Namespace),
 }
 
 impl Need<'_> {
@@ -134,6 +136,9 @@ impl Need<'_> {
             (Scope::Publish(namespace, pattern), Need::Publish(id))
             | (Scope::Yank(namespace, pattern), Need::Yank(id)) => {
                 namespace == id.namespace() && pattern.covers(id.name().as_str())
+            }
+            (Scope::Publish(namespace, pattern), Need::Namespace(asked)) => {
+                namespace == *asked && *pattern == Pattern::all()
             }
             _ => false,
         })
@@ -147,6 +152,7 @@ impl fmt::Display for Need<'_> {
             Self::Admin => f.write_str("admin"),
             Self::Publish(id) => write!(f, "publish:{id}"),
             Self::Yank(id) => write!(f, "yank:{id}"),
+            Self::Namespace(namespace) => write!(f, "publish:{namespace}"),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! | item | partition | sort key | written with an event |
 //! |---|---|---|---|
 //! | [`NamespaceItem`] | `namespaces` | `NS` | yes |
+//! | [`PublishersItem`] | `publishers` | `NS` | yes |
 //! | [`NameItem`] of a namespace | `namespace-skeletons` | `SKELETON` | yes |
 //! | [`PluginItem`] | `plugin:NS:NAME` | `about` | yes |
 //! | [`ReleaseItem`] | `plugin:NS:NAME` | `release:VERSION` | yes |
@@ -21,10 +22,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use stoa_core::{
+    attestation::Attestations,
     digest::Digest,
     event::ActorId,
     id::{Name, Namespace, PluginId},
     interface::{ExternName, TypeHash},
+    publisher::Publishers,
     release::{BlobRef, Export, Import, Kind, Release},
     time::Time,
     version::Version,
@@ -69,6 +72,25 @@ impl Item for NamespaceItem {
 
     fn key(name: &Namespace) -> Result<ItemKey, KeyError> {
         ItemKey::new("namespaces", name.as_str())
+    }
+}
+
+/// The keys of a namespace's publishers. Places in it are those of the end of the log when each was decided; a key that
+/// waits does so a little longer than the index says, for the clocks of two requests may differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishersItem {
+    /// Always 1.
+    pub format: u32,
+    /// The keys.
+    pub publishers: Publishers,
+}
+
+impl Item for PublishersItem {
+    type Name<'a> = &'a Namespace;
+
+    fn key(name: &Namespace) -> Result<ItemKey, KeyError> {
+        ItemKey::new("publishers", name.as_str())
     }
 }
 
@@ -249,6 +271,9 @@ pub struct PublishItem {
     pub key: KeyId,
     /// The records, sorted by plugin.
     pub releases: Vec<Release>,
+    /// What is attested of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attestations: BTreeMap<PluginId, Attestations>,
     /// From when on it is forgotten.
     pub expires_at: Time,
 }

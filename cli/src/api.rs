@@ -45,6 +45,11 @@ impl Api {
         self.send(request).await
     }
 
+    /// Reads what lies at a path below `/api/v1/`.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.send(self.client.get(format!("{}/api/v1/{path}", self.base))).await
+    }
+
     /// Deletes what lies at a path below `/api/v1/`.
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         self.send(self.client.delete(format!("{}/api/v1/{path}", self.base))).await

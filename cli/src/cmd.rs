@@ -11,6 +11,7 @@ pub(crate) mod lock;
 pub(crate) mod mirror;
 pub(crate) mod policy;
 pub(crate) mod publish;
+pub(crate) mod publisher;
 pub(crate) mod run;
 pub(crate) mod trust;
 pub(crate) mod yank;

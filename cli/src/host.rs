@@ -68,6 +68,14 @@ pub(crate) async fn sync<'r>(registry: &'r Registry, offline: bool, output: Outp
     Ok(snapshot)
 }
 
+/// What publishers name the registry by when they sign: its first root.
+pub(crate) fn first_root(registry: &Registry) -> Result<stoa_core::digest::Digest, Failure> {
+    registry.first_root().ok_or_else(|| {
+        Failure::new("the pinned root is not the registry's first, and signatures name the first")
+            .hint("give --root FILE with the root of version 1, as `stoa init` wrote it")
+    })
+}
+
 /// The same with compiled code in a folder of its own.
 pub(crate) fn host_with_code(folder: &std::path::Path) -> Result<Host<()>, Failure> {
     let name = concat!("stoa/", env!("CARGO_PKG_VERSION"));

@@ -69,7 +69,7 @@ pub(crate) enum Keeping {
 
 impl KeyFile {
     /// Makes a key and writes it to a file that did not exist.
-    pub(crate) fn generate(path: &Path, role: KeyRole, keeping: Keeping) -> Result<Self, Failure> {
+    pub(crate) fn generate(path: &Path, role: Option<KeyRole>, keeping: Keeping) -> Result<Self, Failure> {
         if path.exists() {
             return Err(Failure::new(format!("`{}` is there already, and a key is never overwritten", path.display())));
         }
@@ -84,9 +84,9 @@ impl KeyFile {
                 Zeroizing::new(age::encrypt(digits.as_bytes(), &passphrase, work, fill)?)
             }
         };
-        let text = Zeroizing::new(format!("{}{}", public_text(Some(role), &public), *secret));
+        let text = Zeroizing::new(format!("{}{}", public_text(role, &public), *secret));
         write_new(path, text.as_bytes())?;
-        Ok(Self { path: path.to_owned(), role: Some(role), public, secret: Secret::Elsewhere })
+        Ok(Self { path: path.to_owned(), role, public, secret: Secret::Elsewhere })
     }
 
     /// Reads a key file, a public one, or 64 hexadecimal digits as `stoa init` writes them.

@@ -46,6 +46,7 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Key(args) => cmd::admin::key(&args.command, output).await,
         Command::Keys(args) => cmd::keys::run(&args.command, output).await,
         Command::Publish(args) => cmd::publish::run(&args, output).await,
+        Command::Publisher(args) => cmd::publisher::run(&args.command, output).await,
         Command::Yank(args) => cmd::yank::run(&args, cmd::yank::Verb::Yank, output).await,
         Command::Unyank(args) => cmd::yank::run(&args, cmd::yank::Verb::Unyank, output).await,
         Command::Info(args) => cmd::info::run(&args, output).await,

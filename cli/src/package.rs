@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use stoa_core::{
+    attestation::{Attestations, ReleaseClaim, check_provenance},
     classify::{ClassifyError, classify},
     component::{InspectLimits, Inspection},
+    digest::Digest,
     manifest::Manifest,
     release::{BlobRef, MAX_ARTIFACT_BYTES, MAX_README_BYTES, Release, ReleaseBlobs},
+    trust::SecretKey,
 };
 
 use crate::report::{Failure, chain};
@@ -17,6 +20,8 @@ use crate::report::{Failure, chain};
 pub(crate) struct Package {
     pub(crate) release: Release,
     pub(crate) blobs: Vec<(BlobRef, Bytes)>,
+    /// What is attested of it; the bytes are among the blobs.
+    pub(crate) attestations: Attestations,
     /// Things to look at that are no reason to refuse.
     pub(crate) warnings: Vec<String>,
 }
@@ -41,7 +46,41 @@ impl Package {
         let all = [Some(component), Some(inspected.wit().as_bytes().to_vec()), readme];
         let all = all.into_iter().flatten().map(|bytes| (BlobRef::of(&bytes), Bytes::from(bytes)));
         let warnings = imports.unused.iter().map(ToString::to_string).collect();
-        Ok(Self { release, blobs: all.collect(), warnings })
+        Ok(Self { release, blobs: all.collect(), attestations: Attestations::default(), warnings })
+    }
+}
+
+impl Package {
+    /// Adds a provenance, after the checks that the registry will make.
+    pub(crate) fn supply(&mut self, provenance: &Path) -> Result<(), Failure> {
+        let shown = provenance.display();
+        let bytes = std::fs::read(provenance)
+            .map_err(|e| Failure::new(format!("the provenance `{shown}` can not be read: {e}")))?;
+        check_provenance(&bytes, &self.release.artifact.digest)
+            .map_err(|e| Failure::new(format!("the provenance `{shown}`: {e}")).code("attestation-invalid"))?;
+        self.attestations.provenance = Some(self.attach(bytes));
+        Ok(())
+    }
+
+    /// Signs the release for the registry with this first root.
+    pub(crate) fn sign(&mut self, registry: Digest, key: &SecretKey) -> Result<(), Failure> {
+        let claim = ReleaseClaim {
+            registry,
+            id: self.release.id.clone(),
+            version: self.release.version.clone(),
+            artifact: self.release.artifact.digest,
+            record: self.release.blob()?.digest,
+            provenance: self.attestations.provenance.map(|blob| blob.digest),
+        };
+        let bytes = claim.sign(&[key])?.to_bytes()?;
+        self.attestations.signature = Some(self.attach(bytes));
+        Ok(())
+    }
+
+    fn attach(&mut self, bytes: Vec<u8>) -> BlobRef {
+        let blob = BlobRef::of(&bytes);
+        self.blobs.push((blob, Bytes::from(bytes)));
+        blob
     }
 }
 

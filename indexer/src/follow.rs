@@ -13,7 +13,12 @@ use stoa_core::{
 use stoa_store::{blobs::Blobs, ledger::Ledger};
 
 use crate::{
-    Indexer, PagesProjection, Signer, error::IndexerError, run::continued, signer::plugin_of, site::Site, tree::Tree,
+    Indexer, PagesProjection, Signer,
+    error::IndexerError,
+    run::continued,
+    signer::{namespace_of, plugin_of},
+    site::Site,
+    tree::Tree,
 };
 
 /// Events that one look at the log reads for the pages.
@@ -125,6 +130,9 @@ impl Source {
         let snapshot = self.tree.snapshot(pointer.snapshot).await?;
         for (role, version) in snapshot.versions.iter().filter(|(role, _)| role.starts_with("bin-")) {
             for (path, target) in self.tree.bin(role, *version).await? {
+                if namespace_of(&path).is_some() {
+                    continue;
+                }
                 let id = plugin_of(&path).ok_or_else(|| IndexerError::Missing(format!("a plugin for `{path}`")))?;
                 documents.push(self.tree.document(&id, &target).await?);
             }

@@ -21,6 +21,7 @@ use stoa_core::{
     document::Document,
     event::Head,
     path::PublicPath,
+    publisher::Publishers,
     time::{DAY, Time},
 };
 use stoa_store::{
@@ -241,13 +242,16 @@ impl Collector {
 
     /// Reads a document that nothing reaches, for the seq that it carries. Gives why it stays, if it does.
     async fn ask(&self, reach: &Reach, row: Listed) -> Result<(Listed, Option<Keep>), GcError> {
-        let BlobKey::Public(PublicPath::Document(id, _)) = &row.key else { return Ok((row, Some(Keep::Unknown))) };
         let blob = self.tree.blobs.get(&row.key, u64::MAX).await?;
-        let stays = match blob.map(|blob| Document::read(id, &blob.bytes)) {
-            Some(Ok(document)) => reach.document(document.seq),
-            // Of a newer format, damaged, or gone meanwhile.
-            Some(Err(_)) | None => Some(Keep::Unknown),
-        };
+        let seq = blob.and_then(|blob| match &row.key {
+            BlobKey::Public(PublicPath::Document(id, _)) => Some(Document::read(id, &blob.bytes).ok()?.seq),
+            BlobKey::Public(PublicPath::Publishers(namespace, _)) => {
+                Some(Publishers::read(namespace, &blob.bytes).ok()?.seq)
+            }
+            _ => None,
+        });
+        // Of a newer format, damaged, or gone meanwhile.
+        let stays = seq.map_or(Some(Keep::Unknown), |seq| reach.document(seq));
         Ok((row, stays))
     }
 

@@ -170,7 +170,7 @@ impl Indexer {
 
     /// Reads what the events will change.
     async fn base(&self, cursor: Option<Cursor>, events: &[Sealed]) -> Result<Base, IndexerError> {
-        let mut base = Base { snapshot: cursor, bins: BTreeMap::new(), documents: BTreeMap::new() };
+        let mut base = Base { snapshot: cursor, ..Base::default() };
         let Some(cursor) = &base.snapshot else { return Ok(base) };
         for role in index::touched_bins(events, cursor.bin_bits) {
             let version = cursor.versions.get(&role).ok_or_else(|| IndexerError::Missing(format!("{role}.json")))?;
@@ -183,6 +183,14 @@ impl Indexer {
             if let Some(target) = target {
                 let document = self.tree.document(&id, target).await?;
                 base.documents.insert(id, document);
+            }
+        }
+        for namespace in index::touched_namespaces(events) {
+            let role = index::bin_of_publishers(&namespace, cursor.bin_bits);
+            let path = PublicPath::publishers_path(&namespace);
+            if let Some(target) = base.bins.get(&role).and_then(|bin| bin.get(&path)) {
+                let publishers = self.tree.publishers(&namespace, target).await?;
+                base.publishers.insert(namespace, publishers);
             }
         }
         Ok(base)

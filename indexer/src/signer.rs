@@ -8,9 +8,10 @@ use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc};
 use stoa_core::{
     document::{Document, Listing},
     event::{Fact, Sealed},
-    id::PluginId,
+    id::{Namespace, PluginId},
     index::{self, Base, Fold, Listed, TIMESTAMP_LIFETIME},
     path::PublicPath,
+    publisher::{self, Publishers},
     time::{DAY, Time},
     trust::{
         SecretKey,
@@ -175,7 +176,7 @@ impl Signer {
     /// a measure: the whole log is folded, and the snapshot has to list exactly what that makes.
     async fn check_whole(&self, snapshot: NonZeroU64, new: &SnapshotFile) -> Result<(), IndexerError> {
         let refuse = |rule: String| Err(IndexerError::Refused { snapshot: snapshot.get(), rule });
-        let Listed { cursor, bins, documents } = self.fold(new.seq).await?;
+        let Listed { cursor, bins, documents, publishers } = self.fold(new.seq).await?;
         let roles: BTreeSet<&String> = cursor.versions.keys().chain(new.versions.keys()).collect();
         for role in roles {
             let (made, found) = (cursor.versions.get(role), new.versions.get(role));
@@ -195,6 +196,10 @@ impl Signer {
         for (id, document) in &documents {
             // Its digest is in the bin; that it is there is left to see.
             self.tree.document(id, &Target::of(&document.to_bytes()?)).await?;
+        }
+        for (namespace, keys) in &publishers {
+            let bytes = keys.to_bytes().map_err(index::IndexError::from)?;
+            self.tree.publishers(namespace, &Target::of(&bytes)).await?;
         }
         Ok(())
     }
@@ -225,6 +230,7 @@ impl Signer {
             return self.check_whole(snapshot, new).await;
         }
         let mut left_out = index::touched(&events);
+        let mut keys_left_out = index::touched_namespaces(&events);
         for (role, version) in new.versions.iter().filter(|(role, _)| role.starts_with("bin-")) {
             let old_version = old_versions.get(role);
             if old_version == Some(version) {
@@ -240,17 +246,52 @@ impl Signer {
             }
             for (path, target) in &new_bin {
                 let old_target = old_bin.get(path);
-                if old_target != Some(target) {
+                if old_target == Some(target) {
+                    continue;
+                }
+                if let Some(namespace) = namespace_of(path) {
+                    self.check_publishers(snapshot, &namespace, old_target, target, &events).await?;
+                    keys_left_out.remove(&namespace);
+                } else {
                     let id = self.check_document(snapshot, path, old_target, target, &events).await?;
                     left_out.remove(&id);
                 }
             }
+        }
+        if let Some(namespace) = keys_left_out.first() {
+            return refuse(format!(
+                "the events up to {snapshot} change the keys of `{namespace}`, and the snapshot does not"
+            ));
         }
         match left_out.first() {
             // A release kept from the readers, or a yank of one: a freeze of a single plugin.
             Some(id) => refuse(format!("the events up to {snapshot} change `{id}`, and the snapshot does not")),
             None => Ok(()),
         }
+    }
+
+    /// Checks keys of a namespace that are new or changed: they are what the log makes of those signed before.
+    async fn check_publishers(
+        &self,
+        snapshot: NonZeroU64,
+        namespace: &Namespace,
+        old: Option<&Target>,
+        new: &Target,
+        events: &[Sealed],
+    ) -> Result<(), IndexerError> {
+        let new = self.tree.publishers(namespace, new).await?;
+        let mut folded = match old {
+            Some(target) => Some(self.tree.publishers(namespace, target).await?),
+            None => None,
+        };
+        for event in events.iter().filter(|event| publisher::touched(event.event()) == Some(namespace)) {
+            folded = Publishers::apply(folded, event.event()).map_err(index::IndexError::from)?;
+        }
+        if folded.as_ref() == Some(&new) {
+            return Ok(());
+        }
+        let rule = format!("the keys of `{namespace}` are not what the events up to {snapshot} make of them");
+        Err(IndexerError::Refused { snapshot: snapshot.get(), rule })
     }
 
     /// The events after place `after`, up to place `last`.
@@ -313,7 +354,7 @@ impl Signer {
     ) -> Result<(), IndexerError> {
         let event = self.ledger.events(listing.seq.saturating_sub(1), 1).await?.into_iter().next();
         let released = event.as_ref().filter(|event| event.event().seq == listing.seq).is_some_and(|event| {
-            let Fact::Released { releases } = &event.event().fact else { return false };
+            let Fact::Released { releases, .. } = &event.event().fact else { return false };
             releases.iter().any(|release| {
                 release.id == *id
                     && release.version == *version
@@ -338,6 +379,11 @@ impl Signer {
 /// Whether a release is the one it was: all but its state, which may change.
 fn unchanged(before: &Listing, after: &Listing) -> bool {
     Listing { state: before.state.clone(), ..after.clone() } == *before
+}
+
+/// The namespace whose keys have this target path.
+pub(crate) fn namespace_of(path: &str) -> Option<Namespace> {
+    path.strip_prefix("index/")?.strip_suffix("/@publishers.json")?.parse().ok()
 }
 
 /// The plugin whose document has this target path.

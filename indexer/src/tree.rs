@@ -7,8 +7,10 @@ use serde::Deserialize;
 use stoa_core::{
     digest::Digest,
     document::{Document, MAX_DOCUMENT_BYTES},
-    id::PluginId,
+    id::{Namespace, PluginId},
+    index::IndexError,
     path::{PublicPath, RoleFile},
+    publisher::{MAX_PUBLISHERS_BYTES, Publishers},
     time::Time,
     trust::{BitLength, CachedTrust, Config, Envelope, KeyId, Limits, Step, Updater, writer::Target},
 };
@@ -170,16 +172,27 @@ impl Tree {
     }
 
     pub(crate) async fn document(&self, id: &PluginId, target: &Target) -> Result<Document, IndexerError> {
-        let digest = target.sha256;
-        let path = PublicPath::Document(id.clone(), digest);
-        let blob = self.blobs.get(&BlobKey::Public(path.clone()), MAX_DOCUMENT_BYTES as u64).await?;
+        let path = PublicPath::Document(id.clone(), target.sha256);
+        let bytes = self.target(path, target, MAX_DOCUMENT_BYTES).await?;
+        Ok(Document::read(id, &bytes)?)
+    }
+
+    /// The keys of a namespace.
+    pub(crate) async fn publishers(&self, namespace: &Namespace, target: &Target) -> Result<Publishers, IndexerError> {
+        let path = PublicPath::Publishers(namespace.clone(), target.sha256);
+        let bytes = self.target(path, target, MAX_PUBLISHERS_BYTES).await?;
+        Ok(Publishers::read(namespace, &bytes).map_err(IndexError::from)?)
+    }
+
+    async fn target(&self, path: PublicPath, target: &Target, limit: usize) -> Result<Bytes, IndexerError> {
+        let blob = self.blobs.get(&BlobKey::Public(path.clone()), limit as u64).await?;
         let bytes = blob.ok_or_else(|| IndexerError::Missing(path.to_string()))?.bytes;
         let found = Digest::of(&bytes);
-        if found != digest {
-            let (found, expected) = (found.to_string(), digest.to_string());
+        if found != target.sha256 {
+            let (found, expected) = (found.to_string(), target.sha256.to_string());
             return Err(IndexerError::Diverged { path: path.to_string(), found, expected });
         }
-        Ok(Document::read(id, &bytes)?)
+        Ok(bytes)
     }
 
     /// Reads and verifies the index as a client with nothing but the first root would: with `timestamp` in place of the

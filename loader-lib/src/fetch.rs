@@ -104,6 +104,7 @@ impl Snapshot<'_> {
         // What is locked was chosen when the index was fresh, and its bytes are named by digest: it runs for ever.
         if lock.is_none() || !resolution.diff.is_empty() {
             self.check_age().await?;
+            self.check_signatures(&resolution).await?;
         }
         Ok(resolution)
     }
@@ -125,6 +126,17 @@ impl Snapshot<'_> {
             Err(ResolveError::Unsatisfiable(_)) if bars => resolve::resolve(wanted, lock, offer, documents, options),
             other => other,
         }
+    }
+
+    /// Checks the signatures of what was chosen anew. What is locked was checked then.
+    async fn check_signatures(&self, resolution: &Resolution) -> Result<(), PlanningError> {
+        for Resolved { id, version, listing, .. } in &resolution.plugins {
+            let signed = self.signed_by(id, version, listing).await?;
+            for (key, reason) in signed.into_iter().flat_map(|signed| signed.flagged) {
+                tracing::warn!(%id, %version, %key, reason, "a key that signed the release was revoked since");
+            }
+        }
+        Ok(())
     }
 
     async fn check_age(&self) -> Result<(), PlanningError> {

@@ -13,14 +13,17 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
+    attestation::{self, AttestationError, MAX_ENVELOPE_BYTES},
     digest::Digest,
-    document::{Document, DocumentError},
-    id::PluginId,
+    document::{Document, DocumentError, Listing},
+    id::{Namespace, PluginId},
     path::{PublicPath, RoleFile},
     policy::Policy,
+    publisher::{PublisherError, Publishers, Signed},
     release::BlobRef,
     time::Time,
-    trust::{Attack, Config, Outcome, Staleness, Step, TrustError, TrustFile, Updater},
+    trust::{Attack, Config, Envelope, Outcome, Staleness, Step, TrustError, TrustFile, Updater},
+    version::Version,
 };
 
 use crate::{
@@ -97,6 +100,26 @@ pub enum RegistryError {
         #[source]
         source: Box<DocumentError>,
     },
+    /// Signed bytes that are not the keys of a namespace.
+    #[error("`{file}` is refused")]
+    Publishers {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<PublisherError>,
+    },
+    /// The signature of a release does not hold.
+    #[error("the signature of `{id}` {version} is refused")]
+    Signature {
+        /// The plugin.
+        id: PluginId,
+        /// The version.
+        version: Version,
+        /// What does not hold.
+        #[source]
+        source: Box<PublisherError>,
+    },
     /// A file has other bytes than the signed index says.
     #[error("`{file}` is refused: {check}: it should be {expected}, and is {found}")]
     Mismatch {
@@ -146,7 +169,8 @@ impl RegistryError {
     pub fn attack(&self) -> Option<Attack> {
         match self {
             Self::Untrusted { source, .. } => source.attack(),
-            Self::Document { .. } => Some(Attack::Malformed),
+            Self::Document { .. } | Self::Publishers { .. } => Some(Attack::Malformed),
+            Self::Signature { .. } => Some(Attack::Forgery),
             Self::Mismatch { .. } => Some(Attack::Forgery),
             Self::Missing { .. } => Some(Attack::Withholding),
             Self::OtherRoot { .. } => Some(Attack::Forgery),
@@ -272,6 +296,12 @@ impl Registry {
     /// The SHA-256 of the first root: what a host pins.
     pub fn fingerprint(&self) -> Digest {
         Digest::of(&self.root)
+    }
+
+    /// The SHA-256 of the registry's first root, by which publishers name it: the pinned one, unless that is a later one.
+    pub fn first_root(&self) -> Option<Digest> {
+        let root = Envelope::read("root", &self.root).ok()?;
+        (root.signed().get("version").and_then(serde_json::Value::as_u64) == Some(1)).then(|| self.fingerprint())
     }
 
     /// Where verified copies are kept.
@@ -595,31 +625,76 @@ impl<'r> Snapshot<'r> {
     /// # Errors
     /// [`RegistryError`].
     pub async fn document(&self, id: &PluginId) -> Result<Option<Document>, RegistryError> {
-        let Some(blob) = self.locate(id).await? else { return Ok(None) };
-        let registry = self.registry;
+        let Some(blob) = self.locate(&PublicPath::target_path(id)).await? else { return Ok(None) };
         let path = PublicPath::Document(id.clone(), blob.digest);
-        let bytes = match registry.cache.content(Kind::Document, blob.digest) {
-            Some(bytes) => bytes,
-            None => {
-                let bytes = registry.checked(&path, blob).await?;
-                registry.told(registry.cache.keep(Kind::Document, blob.digest, &bytes));
-                bytes
-            }
-        };
+        let bytes = self.listed(&path, blob).await?;
         let refuse = |source| RegistryError::Document { file: path.to_string(), source: Box::new(source) };
         Document::read(id, &bytes).map(Some).map_err(refuse)
     }
 
-    /// What the index lists for `id`: digest and length of its document.
-    async fn locate(&self, id: &PluginId) -> Result<Option<BlobRef>, RegistryError> {
+    /// The bytes of a file that a bin lists, from the cache or the registry.
+    async fn listed(&self, path: &PublicPath, blob: BlobRef) -> Result<Vec<u8>, RegistryError> {
+        let registry = self.registry;
+        if let Some(bytes) = registry.cache.content(Kind::Document, blob.digest) {
+            return Ok(bytes);
+        }
+        let bytes = registry.checked(path, blob).await?;
+        registry.told(registry.cache.keep(Kind::Document, blob.digest, &bytes));
+        Ok(bytes)
+    }
+
+    /// The keys of a namespace's publishers, or `None` where it provably never had any.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn publishers(&self, namespace: &Namespace) -> Result<Option<Publishers>, RegistryError> {
+        let Some(blob) = self.locate(&PublicPath::publishers_path(namespace)).await? else { return Ok(None) };
+        let path = PublicPath::Publishers(namespace.clone(), blob.digest);
+        let bytes = self.listed(&path, blob).await?;
+        let refuse = |source| RegistryError::Publishers { file: path.to_string(), source: Box::new(source) };
+        Publishers::read(namespace, &bytes).map(Some).map_err(refuse)
+    }
+
+    /// Who signed a release, after a check of its signature against the keys of its namespace; `None` where it has no
+    /// signature. Reads the signature and the keys, and nothing where there is none.
+    ///
+    /// # Errors
+    /// [`RegistryError::Signature`] where the signature does not hold.
+    pub async fn signed_by(
+        &self,
+        id: &PluginId,
+        version: &Version,
+        listing: &Listing,
+    ) -> Result<Option<Signed>, RegistryError> {
+        let Some(blob) = listing.attestations.signature else { return Ok(None) };
+        let refuse = |source: PublisherError| {
+            let (id, version) = (id.clone(), version.clone());
+            RegistryError::Signature { id, version, source: Box::new(source) }
+        };
+        if blob.size > MAX_ENVELOPE_BYTES {
+            let (size, limit) = (usize::try_from(blob.size).unwrap_or(usize::MAX), MAX_ENVELOPE_BYTES);
+            return Err(refuse(AttestationError::TooLarge { size, limit }.into()));
+        }
+        let keys = self.publishers(id.namespace()).await?;
+        let none = || Publishers::none(self.registry.fingerprint(), id.namespace().clone());
+        let keys = keys.unwrap_or_else(none);
+        let registry = self.registry.first_root().unwrap_or(keys.registry);
+        let envelope =
+            attestation::Envelope::read(&self.registry.read(blob).await?).map_err(|error| refuse(error.into()))?;
+        let claim = listing.claim(registry, id, version);
+        keys.verify(&claim, &envelope, listing.seq, listing.published_at).map(Some).map_err(refuse)
+    }
+
+    /// What the index lists under `path`: digest and length.
+    async fn locate(&self, path: &str) -> Result<Option<BlobRef>, RegistryError> {
         let mut updater = self.updater.lock().await;
-        let mut lookup = updater.lookup(&PublicPath::target_path(id));
+        let mut lookup = updater.lookup(path);
         loop {
-            match lookup.next(&mut updater).map_err(refuse(PublicPath::target_path(id)))? {
+            match lookup.next(&mut updater).map_err(refuse(path.to_owned()))? {
                 Step::Done(None) => return Ok(None),
                 Step::Done(Some(target)) => {
                     let digest = target.hashes.sha256();
-                    let digest = digest.ok_or_else(|| RegistryError::Missing { file: PublicPath::target_path(id) })?;
+                    let digest = digest.ok_or_else(|| RegistryError::Missing { file: path.to_owned() })?;
                     return Ok(Some(BlobRef { digest, size: target.length }));
                 }
                 Step::Fetch { file, max_bytes, .. } => {

@@ -115,7 +115,7 @@ impl Source {
 
     fn release(&mut self, mut releases: Vec<Release>) {
         releases.sort_by(|a, b| a.id.cmp(&b.id));
-        self.take(Fact::Released { releases });
+        self.take(Fact::Released { releases, attestations: Default::default() });
     }
 
     /// Puts the files at the head in place, with a pointer of this version.

@@ -16,6 +16,7 @@ mod mirror;
 mod policy;
 mod process;
 mod publish;
+mod publisher;
 mod races;
 mod readme;
 mod serve;

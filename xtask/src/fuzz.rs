@@ -13,11 +13,12 @@ use crate::place;
 use crate::tool::Tool;
 
 /// The targets, each with folders of good inputs to begin from: files that tests have anyway.
-const TARGETS: [(&str, &[&str]); 6] = [
+const TARGETS: [(&str, &[&str]); 7] = [
     ("client", &[]),
     ("signed", &["fuzz/seeds/signed"]),
     ("index", &["fuzz/seeds/index"]),
     ("files", &["crates/core/tests/component/manifests"]),
+    ("attestation", &["fuzz/seeds/attestation"]),
     ("component", &["fuzz/seeds/component"]),
     ("policy", &["fuzz/seeds/policy"]),
 ];
@@ -120,7 +121,7 @@ mod tests {
         let failure = run(Duration::ZERO, &["nothing".to_owned()]).expect_err("refused").to_string();
         assert_eq!(
             failure,
-            "no fuzz target has a name with `nothing` in it\n  fix: one of: client, signed, index, files, component, policy"
+            "no fuzz target has a name with `nothing` in it\n  fix: one of: client, signed, index, files, attestation, component, policy"
         );
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use stoa_core::{digest::Digest, release::BlobRef};
+use stoa_core::{attestation::Envelope, digest::Digest, release::BlobRef};
 use stoa_store::blobs::{BlobError, BlobKey, ETag, Put, UploadId};
 
 use crate::{
     App,
     problem::{Code, Problem, storage_full},
-    publish::{facts, id::PublishId, set::Candidate},
+    publish::{facts, id::PublishId, set::Candidate, signing},
 };
 
 /// Where the bytes of a publish are looked for, besides `store/`.
@@ -71,6 +71,26 @@ pub(crate) async fn check(
         checked.push(Checked { blob: readme, origin });
     }
     Ok((facts, checked))
+}
+
+/// Checks what is attested of a release: gives its signature, whose keys are judged elsewhere.
+pub(crate) async fn check_attested(
+    app: &App,
+    source: &Source,
+    candidate: &Candidate,
+) -> Result<(Option<Envelope>, Vec<Checked>), Problem> {
+    let (mut envelope, mut checked) = (None, Vec::new());
+    if let Some(blob) = candidate.attestations.signature {
+        let (bytes, origin) = read(app, source, blob).await?;
+        envelope = Some(signing::read(candidate, &bytes)?);
+        checked.push(Checked { blob, origin });
+    }
+    if let Some(blob) = candidate.attestations.provenance {
+        let (bytes, origin) = read(app, source, blob).await?;
+        signing::check_provenance(candidate, &bytes)?;
+        checked.push(Checked { blob, origin });
+    }
+    Ok((envelope, checked))
 }
 
 /// Moves checked bytes to `store/`. Bytes that are there already are the same: only checked bytes get there.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stoa_core::{
+    attestation::Attestations,
     digest::Digest,
     document::{Document, DocumentError, MAX_DOCUMENT_BYTES},
     event::{ActorId, Event, Fact},
@@ -39,7 +40,11 @@ const SLACK: u64 = 128;
 ///
 /// # Errors
 /// [`DocumentError`], which no valid record meets.
-pub fn of_release(release: &Release, neighbor: Option<&ReleaseItem>) -> Result<u64, DocumentError> {
+pub fn of_release(
+    release: &Release,
+    attestations: &Attestations,
+    neighbor: Option<&ReleaseItem>,
+) -> Result<u64, DocumentError> {
     let mut measured = release.clone();
     let places = (measured.imports.len() + measured.exports.len()) as u64;
     if let Some(neighbor) = neighbor {
@@ -50,6 +55,8 @@ pub fn of_release(release: &Release, neighbor: Option<&ReleaseItem>) -> Result<u
         measured.exports.retain(|export| !known.contains(&(export.name.clone(), export.types)));
     }
     let id = measured.id.clone();
+    let attested =
+        [(id.clone(), attestations.clone())].into_iter().filter(|(_, attested)| !attested.is_empty()).collect();
     let event = Event {
         format: 1,
         seq: u64::MAX,
@@ -57,7 +64,7 @@ pub fn of_release(release: &Release, neighbor: Option<&ReleaseItem>) -> Result<u
         prev: Digest::from_bytes([0; 32]),
         actor: ActorId::registry(),
         private: None,
-        fact: Fact::Released { releases: vec![measured] },
+        fact: Fact::Released { releases: vec![measured], attestations: attested },
     };
     let Some(mut document) = Document::apply(None, &id, &event)? else { return Ok(0) };
     let with = document.to_bytes()?.len() as u64;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use stoa_core::{digest::Digest, time::Time};
+use stoa_core::{attestation::Attestations, digest::Digest, time::Time};
 use stoa_store::{
     blobs::EngineError,
     ledger::Ledger,
@@ -70,7 +70,8 @@ impl Claims for OpenPublishes {
             let page =
                 items::list::<PublishItem>(&*self.0, PublishItem::PARTITION, after.as_deref(), PAGE, now).await?;
             for item in page.iter().map(|kept| &kept.value) {
-                for blob in item.releases.iter().flat_map(stoa_core::release::Release::blobs) {
+                let releases = item.releases.iter().flat_map(stoa_core::release::Release::blobs);
+                for blob in releases.chain(item.attestations.values().flat_map(Attestations::blobs)) {
                     claimed.blobs.insert(blob.digest);
                     claimed.uploads.insert(item.id.upload(&blob.digest));
                 }

@@ -27,9 +27,10 @@ use crate::{
         gather::{Gathered, gather},
         id::PublishId,
         plan, rules,
-        set::{Candidate, Set},
-        uses,
+        set::{Candidate, Set, attested},
+        signing, uses,
     },
+    routes::registry_id,
     scope::Need,
     state::PublishItem,
 };
@@ -79,7 +80,8 @@ pub(crate) async fn begin<'s>(app: &App, caller: &Caller, set: &'s Set) -> Resul
     }
     let expires_at = now.plus(LIFETIME);
     let releases = set.candidates().iter().map(|candidate| candidate.release.clone()).collect();
-    let item = PublishItem { format: 1, id, key: caller.id().clone(), releases, expires_at };
+    let (key, attestations) = (caller.id().clone(), set.attestations());
+    let item = PublishItem { format: 1, id, key, releases, attestations, expires_at };
     let write = items::put(id, &item, Expect::Any, Some(expires_at))?;
     let operation = OperationId::random().map_err(|error| Problem::internal(&error))?;
     match items::commit(app.ledger.as_ref(), operation, None, vec![write], now).await? {
@@ -146,12 +148,17 @@ impl<'s> Publish<'_, 's> {
         let (app, set) = (self.app, self.set);
         let (mut gathered, mut sweep) = self.look().await?;
         let fresh = rules::fresh(set, &gathered.known)?;
-        let (mut facts, mut checked) = (plan::Facts::new(), Vec::new());
+        let (mut facts, mut proofs, mut checked) = (plan::Facts::new(), signing::Proofs::new(), Vec::new());
         for candidate in &fresh {
             let (found, blobs) = blobs::check(app, source, candidate).await?;
             facts.insert(candidate.release.id.clone(), found);
             checked.extend(blobs);
+            let (envelope, blobs) = blobs::check_attested(app, source, candidate).await?;
+            proofs.extend(envelope.map(|envelope| (candidate.release.id.clone(), envelope)));
+            checked.extend(blobs);
         }
+        let registry = if proofs.is_empty() { None } else { registry_id(app.ledger.as_ref()).await? };
+        signing::judge(&fresh, &gathered.known, &proofs, registry, gathered.at)?;
         uses::check(&fresh, set, &gathered.known, &facts)?;
         plan::check_history(&fresh, &gathered.known, &facts)?;
         // From here on something stays: only a race that is lost, or a crash, leaves bytes that nobody names, and
@@ -165,6 +172,7 @@ impl<'s> Publish<'_, 's> {
                 return visible(app, set, &gathered).await.map(Some);
             }
             plan::check_history(&fresh, &gathered.known, &facts)?;
+            signing::judge(&fresh, &gathered.known, &proofs, registry, gathered.at)?;
             self.commit(&fresh, &gathered, &facts, &sweep).await?;
             let before = sweep;
             (gathered, sweep) = self.look().await?;
@@ -186,7 +194,9 @@ impl<'s> Publish<'_, 's> {
         writes.push(sweep.unchanged());
         let operation = operation("publish", &[self.id.to_string()])?;
         let ledger = self.app.ledger.as_ref();
-        if let Outcome::Done = items::commit(ledger, operation, Some(draft), writes, self.app.clock.now()).await? {
+        if let Outcome::Done =
+            items::commit(ledger, operation, Some(draft), writes, self.app.clock.now().max(gathered.at)).await?
+        {
             self.app.bell.ring();
         }
         Ok(())
@@ -206,7 +216,7 @@ fn check_scopes(caller: &Caller, set: &Set) -> Result<(), Problem> {
 
 async fn open(app: &App, id: PublishId, fresh: &[&Candidate], expires_at: Time) -> Result<Open, Problem> {
     let releases = fresh.iter().map(|candidate| candidate.release.clone()).collect();
-    let blobs = Set::new(releases, app.config.max_artifact_bytes)?.blobs()?;
+    let blobs = Set::new(releases, attested(fresh), app.config.max_artifact_bytes)?.blobs()?;
     // Read after the publish was recorded, which spares its blobs from later sweeps, and before they are looked for.
     let sweep = &fence::read(app).await?;
     let asked = stream::iter(blobs).map(|blob| async move {
@@ -243,7 +253,7 @@ async fn visible<'s>(app: &App, set: &'s Set, gathered: &Gathered) -> Result<Vec
         let release = &candidate.release;
         let after = gathered.known.releases.get(&release.id).map_or(0, |item| item.after);
         let event = event_after(app.ledger.as_ref(), after, |fact| {
-            matches!(fact, Fact::Released { releases }
+            matches!(fact, Fact::Released { releases, .. }
                 if releases.iter().any(|found| found.id == release.id && found.version == release.version))
         });
         visible.push(Visible { candidate, seq: event.await?.event().seq });

@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stoa_core::{id::PluginId, time::Time, version::Version};
+use stoa_core::{
+    id::{Namespace, PluginId},
+    time::Time,
+    version::Version,
+};
 use stoa_store::ledger::{ItemKey, KeyError, Ledger};
 
 use crate::{
@@ -13,7 +17,7 @@ use crate::{
         known::{Known, meeting, mentioned, neighbor, predecessor, skeleton},
         set::Set,
     },
-    state::{Among, BucketItem, Item, NameItem, NamespaceItem, PluginItem, ReleaseItem},
+    state::{Among, BucketItem, Item, NameItem, NamespaceItem, PluginItem, PublishersItem, ReleaseItem},
 };
 
 /// What the ledger knows, with what a transaction that rests on it has to expect.
@@ -24,8 +28,12 @@ pub(crate) struct Gathered {
     pub(crate) revisions: BTreeMap<PluginId, u64>,
     /// The revision of the item of each bucket that gets a plugin.
     pub(crate) bucket_revisions: BTreeMap<Bucket, u64>,
+    /// The revision of the keys of each namespace that has some.
+    pub(crate) publisher_revisions: BTreeMap<Namespace, u64>,
     /// The end of the log before anything else was read.
     pub(crate) head: u64,
+    /// No earlier time than this can the event have.
+    pub(crate) at: Time,
 }
 
 /// Reads everything that bears on `set`.
@@ -33,7 +41,7 @@ pub(crate) struct Gathered {
 /// The reads are no snapshot of one moment. They need not be: whatever could change and matters hangs on the
 /// plugin's own item, which is read first, and on the item of its bucket; the transaction expects both unchanged.
 pub(crate) async fn gather(ledger: &dyn Ledger, set: &Set, now: Time) -> Result<Gathered, Problem> {
-    let head = ledger.head().await.map_err(|error| ledger_problem(&error))?.seq;
+    let head = ledger.head().await.map_err(|error| ledger_problem(&error))?;
     let mut known = Known::default();
     let mut revisions = BTreeMap::new();
     for (id, kept) in plugins(ledger, set, now).await? {
@@ -47,6 +55,7 @@ pub(crate) async fn gather(ledger: &dyn Ledger, set: &Set, now: Time) -> Result<
     let namespaces: Vec<Option<Kept<NamespaceItem>>> =
         items::get_many(ledger, &own(|id| NamespaceItem::key(id.namespace()))?, now).await?;
     known.namespaces = namespaces.into_iter().flatten().map(|kept| kept.value.namespace).collect();
+    let publisher_revisions = publishers(ledger, set, now, &mut known).await?;
     let names: Vec<Option<Kept<NameItem>>> =
         items::get_many(ledger, &own(|id| NameItem::key((Among::Plugins(id.namespace()), &skeleton(id))))?, now)
             .await?;
@@ -61,7 +70,27 @@ pub(crate) async fn gather(ledger: &dyn Ledger, set: &Set, now: Time) -> Result<
     let neighbors = releases(ledger, set, now, earlier(neighbor)).await?;
     (known.predecessors, known.neighbors) = (predecessors, neighbors);
     known.dependencies = dependencies(ledger, set, &known.plugins, now).await?;
-    Ok(Gathered { known, revisions, bucket_revisions, head })
+    let (head, at) = (head.seq, now.max(head.time));
+    Ok(Gathered { known, revisions, bucket_revisions, publisher_revisions, head, at })
+}
+
+/// Reads the keys of the set's namespaces, and gives the revisions of their items.
+async fn publishers(
+    ledger: &dyn Ledger,
+    set: &Set,
+    now: Time,
+    known: &mut Known,
+) -> Result<BTreeMap<Namespace, u64>, Problem> {
+    let namespaces: BTreeSet<&Namespace> = set.namespaces();
+    let keys = keys(namespaces.iter().map(|namespace| PublishersItem::key(namespace)))?;
+    let found: Vec<Option<Kept<PublishersItem>>> = items::get_many(ledger, &keys, now).await?;
+    let mut revisions = BTreeMap::new();
+    for Kept { value, revision } in found.into_iter().flatten() {
+        let namespace = value.publishers.namespace.clone();
+        known.publishers.insert(namespace.clone(), value.publishers);
+        revisions.insert(namespace, revision);
+    }
+    Ok(revisions)
 }
 
 async fn plugins(ledger: &dyn Ledger, set: &Set, now: Time) -> Result<Vec<(PluginId, Kept<PluginItem>)>, Problem> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stoa_core::{
     id::{Name, Namespace, PluginId},
+    publisher::Publishers,
     version::{Version, VersionReq},
 };
 
@@ -21,6 +22,8 @@ use crate::{
 pub struct Known {
     /// The namespaces that exist.
     pub namespaces: BTreeSet<Namespace>,
+    /// The keys of the set's namespaces, where they have some.
+    pub publishers: BTreeMap<Namespace, Publishers>,
     /// The plugins that exist: those of the set and those that it depends on.
     pub plugins: BTreeMap<PluginId, PluginItem>,
     /// The releases of the set that exist already.

@@ -15,9 +15,9 @@ use crate::{
         bucket, budget, compat, facts,
         gather::Gathered,
         known::{Known, skeleton},
-        set::Candidate,
+        set::{Candidate, attested},
     },
-    state::{Among, BucketItem, NameItem, PluginItem, ReleaseItem},
+    state::{Among, BucketItem, NameItem, PluginItem, PublishersItem, ReleaseItem},
 };
 
 /// What each release's component has.
@@ -50,8 +50,11 @@ pub(crate) fn transaction(
         let expect = gathered.bucket_revisions.get(&bucket).map_or(Expect::Absent, |found| Expect::Revision(*found));
         writes.push(items::put(bucket, &BucketItem { format: 1, entry_bytes }, expect, None)?);
     }
+    for (namespace, revision) in &gathered.publisher_revisions {
+        writes.push(items::check::<PublishersItem>(namespace, Expect::Revision(*revision))?);
+    }
     let releases = fresh.iter().map(|candidate| candidate.release.clone()).collect();
-    Ok((Draft { actor, fact: Fact::Released { releases }, private: None }, writes))
+    Ok((Draft { actor, fact: Fact::Released { releases, attestations: attested(fresh) }, private: None }, writes))
 }
 
 fn release_writes(candidate: &Candidate, gathered: &Gathered, facts: &Facts) -> Result<Vec<Write>, Problem> {
@@ -88,8 +91,8 @@ fn release_writes(candidate: &Candidate, gathered: &Gathered, facts: &Facts) -> 
 fn document_bytes(candidate: &Candidate, known: &Known) -> Result<u64, Problem> {
     let release = &candidate.release;
     let before = known.plugins.get(&release.id).map_or(budget::FIXED, |plugin| plugin.document_bytes);
-    let more =
-        budget::of_release(release, known.neighbors.get(&release.id)).map_err(|error| Problem::internal(&error))?;
+    let more = budget::of_release(release, &candidate.attestations, known.neighbors.get(&release.id))
+        .map_err(|error| Problem::internal(&error))?;
     Ok(before + more)
 }
 
@@ -119,12 +122,14 @@ mod tests {
                 "description": "A plugin of a test", "license": "MIT",
             })
         };
-        let set = Set::read(ids.iter().map(record).collect(), 1024).expect("a set");
+        let set = Set::read(ids.iter().map(record).collect(), BTreeMap::new(), 1024).expect("a set");
         let gathered = Gathered {
             known: Known::default(),
             revisions: BTreeMap::new(),
             bucket_revisions: BTreeMap::new(),
+            publisher_revisions: BTreeMap::new(),
             head: 1,
+            at: stoa_core::time::Time::from_unix(0),
         };
         let fresh: Vec<&Candidate> = set.candidates().iter().collect();
         let (_, writes) = transaction(ActorId::registry(), &fresh, &gathered, &Facts::new()).expect("a transaction");

@@ -10,6 +10,7 @@ use crate::{
         bucket,
         known::{Known, skeleton},
         set::{Candidate, Set},
+        signing,
     },
 };
 
@@ -30,6 +31,7 @@ pub fn fresh<'s>(set: &'s Set, known: &Known) -> Result<Vec<&'s Candidate>, Prob
         check_name(&release.id, known)?;
         check_kind(release, known)?;
         check_dependencies(release, set, known)?;
+        signing::check_demand(candidate, known)?;
         fresh.push(candidate);
     }
     bucket::with_new(known.new_plugins(fresh.iter().copied()), &known.buckets)?;

@@ -1,11 +1,14 @@
 //! The set of records that a publish makes visible together: read from JSON, canonical, within bounds.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 use stoa_core::{
+    attestation::Attestations,
     canonical,
     digest::Digest,
     event::{ActorId, Draft, Event, EventError, Fact, Head, MAX_RELEASES_PER_EVENT},
-    id::PluginId,
+    id::{Namespace, PluginId},
     release::{BlobRef, MAX_README_BYTES, MAX_WIT_BYTES, Release, ReleaseError},
     time::Time,
     version::Version,
@@ -13,8 +16,14 @@ use stoa_core::{
 
 use crate::{
     problem::{Code, Problem},
-    publish::about,
+    publish::{about, signing},
 };
+
+/// A set has plugins of at most this many namespaces: each that has keys is a condition of the transaction.
+pub const MAX_NAMESPACES: usize = 16;
+
+/// What is attested of the releases of a set, by plugin.
+pub type Attested = BTreeMap<PluginId, Attestations>;
 
 /// 1 to [`MAX_RELEASES_PER_EVENT`] valid records, sorted by plugin, no plugin twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +36,8 @@ pub struct Candidate {
     pub release: Release,
     /// Its canonical bytes as a blob.
     pub record: BlobRef,
+    /// What is attested of it.
+    pub attestations: Attestations,
 }
 
 impl Set {
@@ -34,19 +45,19 @@ impl Set {
     ///
     /// # Errors
     /// A [`Problem`] that names the first record at fault and the rule.
-    pub fn read(values: Vec<Value>, max_artifact_bytes: u64) -> Result<Self, Problem> {
+    pub fn read(values: Vec<Value>, attestations: Attested, max_artifact_bytes: u64) -> Result<Self, Problem> {
         // Before any record is looked at: ten thousand of them should cost no more than twenty.
         check_size(values.len())?;
         let records = values.into_iter().enumerate();
         let releases = records.map(|(place, sent)| read_record(place, sent)).collect::<Result<Vec<_>, _>>()?;
-        Self::new(releases, max_artifact_bytes)
+        Self::new(releases, attestations, max_artifact_bytes)
     }
 
     /// The set of these records.
     ///
     /// # Errors
     /// As [`Set::read`].
-    pub fn new(mut releases: Vec<Release>, max_artifact_bytes: u64) -> Result<Self, Problem> {
+    pub fn new(mut releases: Vec<Release>, attestations: Attested, max_artifact_bytes: u64) -> Result<Self, Problem> {
         check_size(releases.len())?;
         releases.sort_by(|a, b| a.id.cmp(&b.id));
         if let Some(pair) = releases.windows(2).find(|pair| pair[0].id == pair[1].id) {
@@ -54,13 +65,38 @@ impl Set {
             return Err(Problem::new(Code::SetRepeats, format!("`{id}` stands in the set as {one} and as {other}")));
         }
         releases.iter().try_for_each(|release| check_record(release, max_artifact_bytes))?;
-        check_event(&releases)?;
-        releases.into_iter().map(Candidate::new).collect::<Result<_, _>>().map(Self)
+        if let Some(id) = attestations.keys().find(|id| !releases.iter().any(|release| release.id == **id)) {
+            return Err(Problem::new(Code::AttestationInvalid, format!("`{id}` is attested, and is not in the set")));
+        }
+        check_event(&releases, &attestations)?;
+        let set = Self::accepted(releases, attestations)?;
+        set.0.iter().try_for_each(signing::check_sizes)?;
+        let namespaces = set.namespaces().len();
+        if namespaces > MAX_NAMESPACES {
+            let detail =
+                format!("the set has plugins of {namespaces} namespaces: at most {MAX_NAMESPACES} go together");
+            return Err(Problem::new(Code::SetSize, detail));
+        }
+        Ok(set)
     }
 
     /// The set of records that an event has: they were judged when it was accepted.
-    pub(crate) fn accepted(releases: Vec<Release>) -> Result<Self, Problem> {
-        releases.into_iter().map(Candidate::new).collect::<Result<_, _>>().map(Self)
+    pub(crate) fn accepted(releases: Vec<Release>, mut attestations: Attested) -> Result<Self, Problem> {
+        let one = |release: Release| {
+            let attested = attestations.remove(&release.id).unwrap_or_default();
+            Candidate::new(release, attested)
+        };
+        releases.into_iter().map(one).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The namespaces of its plugins.
+    pub(crate) fn namespaces(&self) -> BTreeSet<&Namespace> {
+        self.0.iter().map(|candidate| candidate.release.id.namespace()).collect()
+    }
+
+    /// What is attested of its records.
+    pub(crate) fn attestations(&self) -> Attested {
+        attested(&self.0.iter().collect::<Vec<_>>())
     }
 
     /// The records, sorted by plugin.
@@ -83,7 +119,7 @@ impl Set {
     /// # Errors
     /// [`Code::RecordInvalid`] where two records give one digest two sizes.
     pub fn blobs(&self) -> Result<Vec<BlobRef>, Problem> {
-        let mut blobs: Vec<BlobRef> = self.0.iter().flat_map(|candidate| candidate.release.blobs()).collect();
+        let mut blobs: Vec<BlobRef> = self.0.iter().flat_map(Candidate::blobs).collect();
         blobs.sort();
         blobs.dedup();
         match blobs.windows(2).find(|pair| pair[0].digest == pair[1].digest) {
@@ -97,10 +133,21 @@ impl Set {
     }
 }
 
+/// What is attested of these candidates, as an event has it.
+pub(crate) fn attested(candidates: &[&Candidate]) -> Attested {
+    let some = candidates.iter().filter(|candidate| !candidate.attestations.is_empty());
+    some.map(|candidate| (candidate.release.id.clone(), candidate.attestations.clone())).collect()
+}
+
 impl Candidate {
-    fn new(release: Release) -> Result<Self, Problem> {
+    /// All blobs that it names, with those of its attestations.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = BlobRef> {
+        self.release.blobs().chain(self.attestations.blobs())
+    }
+
+    fn new(release: Release, attestations: Attestations) -> Result<Self, Problem> {
         let record = release.blob().map_err(|error| Problem::new(Code::RecordInvalid, error.to_string()))?;
-        Ok(Self { release, record })
+        Ok(Self { release, record, attestations })
     }
 }
 
@@ -207,9 +254,13 @@ fn check_record(release: &Release, max_artifact_bytes: u64) -> Result<(), Proble
 }
 
 /// Checks that one event can carry all records, whatever its place in the log will be.
-fn check_event(releases: &[Release]) -> Result<(), Problem> {
+fn check_event(releases: &[Release], attestations: &Attested) -> Result<(), Problem> {
     let actor = "k".repeat(64).parse().unwrap_or_else(|_| ActorId::registry());
-    let draft = Draft { actor, fact: Fact::Released { releases: releases.to_vec() }, private: None };
+    let draft = Draft {
+        actor,
+        fact: Fact::Released { releases: releases.to_vec(), attestations: attestations.clone() },
+        private: None,
+    };
     // The longest numbers that a place can have.
     let head = Head { seq: u64::MAX - 1, hash: Digest::from_bytes([0xff; 32]), time: Time::MAX };
     match Event::seal(&draft, &head, Time::MAX) {

@@ -157,7 +157,7 @@ async fn release(app: &App, id: &PluginId, version: &Version) -> Result<Kept<Rel
 async fn shown(app: &App, id: PluginId, item: ReleaseItem) -> Result<Release, Problem> {
     let ledger = app.ledger.as_ref();
     let published = event_after(ledger, item.after, |fact| {
-        matches!(fact, Fact::Released { releases }
+        matches!(fact, Fact::Released { releases, .. }
             if releases.iter().any(|found| found.id == id && found.version == item.version))
     });
     let seq = published.await?.event().seq;

@@ -21,7 +21,7 @@ use crate::{
         blobs::{Source, check_bytes},
         flow::{self, Progress, Visible},
         id::PublishId,
-        set::Set,
+        set::{Attested, Set},
     },
     state::PublishItem,
 };
@@ -30,12 +30,17 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct Begin {
     releases: Vec<Value>,
+    /// What is attested of them, by plugin: blobs like the others.
+    #[serde(default)]
+    attestations: Attested,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Inline {
     releases: Vec<Value>,
+    #[serde(default)]
+    attestations: Attested,
     /// The blobs in base64, by digest. Those that the registry has may be left out.
     blobs: BTreeMap<Digest, String>,
 }
@@ -83,7 +88,7 @@ type Answered = Result<axum::Json<Answer>, Problem>;
 
 /// Begins a publish.
 pub(super) async fn begin(State(app): State<App>, caller: Caller, Json(body): Json<Begin>) -> Answered {
-    let set = Set::read(body.releases, app.config.max_artifact_bytes)?;
+    let set = Set::read(body.releases, body.attestations, app.config.max_artifact_bytes)?;
     set.blobs()?;
     flow::begin(&app, &caller, &set).await.map(answer)
 }
@@ -103,7 +108,7 @@ pub(super) async fn finish(State(app): State<App>, caller: Caller, Segments(id):
 
 /// Publishes all at once.
 pub(super) async fn inline(State(app): State<App>, caller: Caller, Json(body): Json<Inline>) -> Answered {
-    let set = Set::read(body.releases, app.config.max_artifact_bytes)?;
+    let set = Set::read(body.releases, body.attestations, app.config.max_artifact_bytes)?;
     let sent = decode(body.blobs, &set.blobs()?)?;
     let id = PublishId::of(caller.id(), set.records());
     let visible = flow::finish(&app, &caller, &set, Source::Request(sent)).await?;
@@ -117,7 +122,7 @@ async fn find(app: &App, caller: &Caller, id: &str) -> Result<(PublishItem, Set)
     let own = found.map(|kept| kept.value).filter(|item| item.key == *caller.id());
     let item =
         own.ok_or_else(|| Problem::new(Code::PublishUnknown, format!("there is no publish {id} of this key")))?;
-    let set = Set::new(item.releases.clone(), app.config.max_artifact_bytes)?;
+    let set = Set::new(item.releases.clone(), item.attestations.clone(), app.config.max_artifact_bytes)?;
     Ok((item, set))
 }
 

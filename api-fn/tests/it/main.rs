@@ -10,6 +10,7 @@ mod races;
 mod refusals;
 mod replay;
 mod requests;
+mod signing;
 mod support;
 mod sweep;
 mod uses;

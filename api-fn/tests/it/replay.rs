@@ -158,7 +158,7 @@ async fn an_event_out_of_place_or_without_its_blobs_is_not_appended() {
     for event in &events[..2] {
         replay::append(&ledger, &*registry.blobs, event).await.expect("it follows");
     }
-    let Fact::Released { releases } = &events[2].event().fact else { panic!("not a release") };
+    let Fact::Released { releases, .. } = &events[2].event().fact else { panic!("not a release") };
     let wit = releases[0].wit.digest;
     let bytes = registry.blobs.get(&BlobKey::Store(wit), 1 << 20).await.expect("an answer").expect("a WIT").bytes;
     registry.blobs.delete(&BlobKey::Store(wit)).await.expect("it is gone");

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU64,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicUsize, Ordering},
@@ -23,7 +24,7 @@ use stoa_api::{
 use stoa_core::{
     component::{InspectLimits, Inspection},
     digest::Digest,
-    event::{ActorId, Draft, Fact},
+    event::{ActorId, Draft, Fact, OfflineRole},
     release::BlobRef,
     time::Time,
 };
@@ -120,7 +121,7 @@ impl Registry {
         let registry = Self { ledger, blobs, bell, clock, router: stoa_api::router(app), admin, demo };
         let genesis = Draft {
             actor: ActorId::registry(),
-            fact: Fact::Genesis { bin_bits: 8, offline: Vec::new() },
+            fact: Fact::Genesis { bin_bits: 8, offline: vec![first_root()] },
             private: None,
         };
         registry.commit(Some(genesis), Vec::new()).await;
@@ -224,7 +225,7 @@ impl Registry {
         let line = |event: &stoa_core::event::Event| {
             let fact = serde_json::to_value(&event.fact).expect("JSON");
             let names = match &event.fact {
-                Fact::Released { releases } => {
+                Fact::Released { releases, .. } => {
                     releases.iter().map(|r| format!("{} {}", r.id, r.version)).collect::<Vec<_>>().join(", ")
                 }
                 Fact::Yanked { id, version, .. } | Fact::Unyanked { id, version, .. } => format!("{id} {version}"),
@@ -235,6 +236,11 @@ impl Registry {
         };
         events.iter().map(|sealed| line(sealed.event()).trim().to_owned()).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// What names the registry in what publishers sign.
+pub(crate) fn first_root() -> OfflineRole {
+    OfflineRole { role: "root".to_owned(), version: NonZeroU64::MIN, digest: Digest::of(b"the first root of a test") }
 }
 
 pub(crate) async fn send(router: Router, request: Request<Body>) -> Answer {

@@ -79,7 +79,7 @@ pub(crate) async fn run(command: &KeysCommand, output: Output) -> Result<(), Fai
 }
 
 fn generate(role: KeyRole, out: &Path, keeping: Keeping, output: Output) -> Result<(), Failure> {
-    let key = KeyFile::generate(out, role, keeping)?;
+    let key = KeyFile::generate(out, Some(role), keeping)?;
     let id = key.public().id().map(|id| id.short()).unwrap_or_default();
     let shown = out.display();
     let how = match keeping {

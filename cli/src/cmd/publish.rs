@@ -10,6 +10,7 @@ use stoa_loader::{Refresh, Registry};
 use crate::{
     api::Api,
     args::Publish,
+    cmd::publisher::signing_key,
     host,
     package::Package,
     progress::Spinner,
@@ -23,7 +24,8 @@ const INLINE_BYTES: u64 = 2_900_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(args: &Publish, output: Output) -> Result<(), Failure> {
-    let packages = read(&args.dirs, output)?;
+    let mut packages = read(&args.dirs, output)?;
+    supply(&mut packages, args)?;
     if args.dry_run {
         let (text, json) = checked(&packages)?;
         output.result(text, &json);
@@ -31,7 +33,15 @@ pub(crate) async fn run(args: &Publish, output: Output) -> Result<(), Failure> {
     }
     let api = Api::new(&args.registry.registry, Some(required(args.api_key.as_deref())?))?;
     // Opened before anything is sent: a wrong root is found out while nothing has happened.
-    let registry = if args.wait { Some(host::open(&args.registry, output).await?) } else { None };
+    let registry =
+        if args.wait || args.sign.is_some() { Some(host::open(&args.registry, output).await?) } else { None };
+    if let (Some(path), Some(registry)) = (&args.sign, &registry) {
+        let key = signing_key(path)?;
+        // The pinned root names the registry: what is signed is of no use in another one.
+        let root = host::first_root(registry)?;
+        packages.iter_mut().try_for_each(|package| package.sign(root, &key))?;
+    }
+    let registry = registry.filter(|_| args.wait);
     let spinner = Spinner::start(output, "publishing");
     let published = publish(&api, &packages, &spinner).await?;
     if let Some(registry) = &registry {
@@ -42,6 +52,20 @@ pub(crate) async fn run(args: &Publish, output: Output) -> Result<(), Failure> {
     let text = shown(&packages, published.seq, args.wait);
     output.result(text, &published.answer);
     Ok(())
+}
+
+fn supply(packages: &mut [Package], args: &Publish) -> Result<(), Failure> {
+    match (&args.provenance, packages) {
+        (None, _) => Ok(()),
+        (Some(provenance), [package]) => package.supply(provenance),
+        (Some(_), packages) => Err(Failure::new(format!("one provenance for {} plugins", packages.len()))
+            .hint("publish the plugin with a provenance on its own")),
+    }
+}
+
+fn attested(packages: &[Package]) -> Value {
+    let some = packages.iter().filter(|package| !package.attestations.is_empty());
+    some.map(|package| (package.release.id.to_string(), json!(package.attestations))).collect::<Map<_, _>>().into()
 }
 
 fn required(key: Option<&str>) -> Result<&str, Failure> {
@@ -102,11 +126,16 @@ async fn inline(api: &Api, packages: &[Package]) -> Result<Value, Failure> {
     let blobs = packages.iter().flat_map(|package| &package.blobs);
     let blobs: Map<String, Value> =
         blobs.map(|(blob, bytes)| (blob.digest.to_string(), STANDARD.encode(bytes).into())).collect();
-    api.post("publishes/inline", &json!({"releases": records(packages), "blobs": blobs})).await
+    api.post(
+        "publishes/inline",
+        &json!({"releases": records(packages), "attestations": attested(packages), "blobs": blobs}),
+    )
+    .await
 }
 
 async fn steps(api: &Api, packages: &[Package], spinner: &Spinner) -> Result<Value, Failure> {
-    let open = api.post("publishes", &json!({"releases": records(packages)})).await?;
+    let open =
+        api.post("publishes", &json!({"releases": records(packages), "attestations": attested(packages)})).await?;
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     if text(&open, "state") == "published" {
         return Ok(open);

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use stoa_core::{document::DocumentError, time::Time, trust::TrustError};
+use stoa_core::{document::DocumentError, publisher::PublisherError, time::Time, trust::TrustError};
 use stoa_loader::transport::TransportError;
 
 use crate::report::{Failure, chain};
@@ -44,6 +44,14 @@ pub(crate) enum Fault {
         file: String,
         #[source]
         source: Box<DocumentError>,
+    },
+    /// The keys of a namespace are none, or a signature of a release does not hold.
+    #[error("`{file}` is refused")]
+    Publishers {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        source: Box<PublisherError>,
     },
     /// A record that does not hold what records promise, or is of another release.
     #[error("`{file}` is not the record of {release}: {rule}")]
@@ -93,6 +101,7 @@ impl Fault {
             Self::Digest { .. } => "other-bytes",
             Self::TooLarge { .. } => "too-large",
             Self::Document { .. } => "bad-document",
+            Self::Publishers { .. } => "bad-signature",
             Self::Record { .. } => "bad-record",
             Self::UnknownTarget { .. } => "unknown-target",
             Self::Misplaced { .. } => "misplaced-target",

@@ -10,10 +10,12 @@ use std::{
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
+    attestation::Envelope,
     digest::Digest,
     document::{Document, Listing},
-    id::PluginId,
+    id::{Namespace, PluginId},
     path::{PublicPath, RoleFile},
+    publisher::Publishers,
     release::{BlobRef, MAX_RECORD_BYTES, Release},
     time::Time,
     trust::{CachedTrust, Config, Outcome, Step, TrustError, TrustFile, Updater},
@@ -84,13 +86,16 @@ impl<'a> Walk<'a> {
         let mut updater = self.refresh(root, now).await?;
         let roles = self.roles(&mut updater).await?;
         let head = updater.snapshot().and_then(|snapshot| snapshot.head()).map_or(0, |head| head.seq);
-        let documents = self.documents(targets(&mut updater, &roles)?, head).await?;
+        let targets = targets(&mut updater, &roles)?;
+        let keys = self.publishers(&targets.publishers, head).await?;
+        let documents = self.documents(targets.documents, head).await?;
         let blobs = self.blobs(&documents).await?;
+        self.signatures(&documents, &keys, root).await?;
         self.finish()?;
         Ok(Counts {
             seq: head,
             trust: roles.len() as u64,
-            documents: documents.len() as u64,
+            documents: (documents.len() + keys.len()) as u64,
             blobs,
             copied: self.copied.into_inner(),
             copied_bytes: self.copied_bytes.into_inner(),
@@ -188,6 +193,52 @@ impl<'a> Walk<'a> {
         stream::iter(read.collect::<Vec<_>>()).buffered(PARALLEL).try_collect().await
     }
 
+    /// The keys of every namespace that has some.
+    async fn publishers(
+        &self,
+        targets: &BTreeMap<Namespace, BlobRef>,
+        head: u64,
+    ) -> Result<BTreeMap<Namespace, Publishers>, Fault> {
+        let mut keys = BTreeMap::new();
+        for (namespace, blob) in targets {
+            let path = PublicPath::Publishers(namespace.clone(), blob.digest);
+            let bytes = self.content(&path, *blob, "the signed index").await?;
+            let file = path.to_string();
+            let refuse = |source| Fault::Publishers { file: file.clone(), source: Box::new(source) };
+            let publishers = Publishers::read(namespace, &bytes).map_err(refuse)?;
+            if publishers.seq > head {
+                return Err(Fault::BeyondHead { file, seq: publishers.seq, head });
+            }
+            keys.insert(namespace.clone(), publishers);
+        }
+        Ok(keys)
+    }
+
+    /// Every signature of a release: it holds for the keys of its namespace.
+    async fn signatures(
+        &self,
+        documents: &BTreeMap<PublicPath, Document>,
+        keys: &BTreeMap<Namespace, Publishers>,
+        root: &Pinned,
+    ) -> Result<(), Fault> {
+        for (path, document) in documents {
+            for (version, listing) in &document.releases {
+                let Some(blob) = listing.attestations.signature else { continue };
+                let signature = PublicPath::Artifact(blob.digest);
+                let refuse = |source| Fault::Publishers { file: signature.to_string(), source: Box::new(source) };
+                let bytes = self.content(&signature, blob, &format!("`{path}`")).await?;
+                let envelope = Envelope::read(&bytes).map_err(|error| refuse(error.into()))?;
+                let none = Publishers::none(Digest::of(root.as_bytes()), document.id.namespace().clone());
+                let keys = keys.get(document.id.namespace()).unwrap_or(&none);
+                // A later root does not tell the digest of the first; then what the index says of it has to do.
+                let registry = if root.version() == 1 { Digest::of(root.as_bytes()) } else { keys.registry };
+                let claim = listing.claim(registry, &document.id, version);
+                keys.verify(&claim, &envelope, listing.seq, listing.published_at).map_err(refuse)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Every record, and every blob that documents and records name. Gives how many there are.
     async fn blobs(&self, documents: &BTreeMap<PublicPath, Document>) -> Result<u64, Fault> {
         let listed: Vec<Listed<'_>> =
@@ -206,6 +257,11 @@ impl<'a> Walk<'a> {
         for (path, document) in documents {
             for blob in std::iter::once(document.about.wit).chain(document.about.readme) {
                 blobs.entry(blob).or_insert_with(|| format!("`{path}`"));
+            }
+        }
+        for listed in &listed {
+            for blob in listed.listing.attestations.blobs() {
+                blobs.entry(blob).or_insert_with(|| format!("`{}`", listed.path));
             }
         }
         for (listed, named) in listed.iter().zip(named) {
@@ -330,23 +386,38 @@ fn kept(copy: &Folder, pinned: u64) -> CachedTrust {
     kept
 }
 
+/// What the bins list.
+#[derive(Default)]
+struct Targets {
+    documents: BTreeMap<PluginId, BlobRef>,
+    publishers: BTreeMap<Namespace, BlobRef>,
+}
+
 /// Every document that the roles list. A target that no lookup leads to would be copied, and never be found.
-fn targets(updater: &mut Updater, roles: &[String]) -> Result<BTreeMap<PluginId, BlobRef>, Fault> {
-    let mut found = BTreeMap::new();
+fn targets(updater: &mut Updater, roles: &[String]) -> Result<Targets, Fault> {
+    let mut found = Targets::default();
     for role in roles {
         let listed = updater.targets(role).map(|targets| targets.targets().clone()).unwrap_or_default();
         for (target, file) in listed {
             let unknown = || Fault::UnknownTarget { role: role.clone(), target: target.clone() };
-            let id = plugin_of(&target).ok_or_else(unknown)?;
             let digest = file.hashes.sha256().ok_or_else(unknown)?;
             let sought = updater.lookup(&target).next(updater).map_err(|source| refused(role, source))?;
             if sought != Step::Done(Some(file.clone())) {
                 return Err(Fault::Misplaced { role: role.clone(), target });
             }
-            found.insert(id, BlobRef { digest, size: file.length });
+            let blob = BlobRef { digest, size: file.length };
+            match namespace_of(&target) {
+                Some(namespace) => found.publishers.insert(namespace, blob),
+                None => found.documents.insert(plugin_of(&target).ok_or_else(unknown)?, blob),
+            };
         }
     }
     Ok(found)
+}
+
+/// `index/NS/@publishers.json` has the keys of `NS`.
+fn namespace_of(target: &str) -> Option<Namespace> {
+    target.strip_prefix("index/")?.strip_suffix("/@publishers.json")?.parse().ok()
 }
 
 /// `index/NS/NAME.json` is the document of `NS:NAME`.

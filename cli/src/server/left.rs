@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use stoa_core::{
+    attestation::Attestations,
     digest::Digest,
     event::{Fact, Head, OfflineRole, Sealed},
     index,
@@ -143,8 +144,9 @@ impl Named {
     fn take(&mut self, event: &Sealed) {
         match &event.event().fact {
             Fact::Genesis { offline, .. } | Fact::OfflineInstalled { offline } => self.offline.extend(offline.clone()),
-            Fact::Released { releases } => {
-                for blob in releases.iter().flat_map(|release| release.blobs()) {
+            Fact::Released { releases, attestations } => {
+                let attested = attestations.values().flat_map(Attestations::blobs);
+                for blob in releases.iter().flat_map(|release| release.blobs()).chain(attested) {
                     self.blobs.entry(blob.digest).or_insert((blob, event.event().seq));
                 }
             }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    attestation::{Attestations, ReleaseClaim},
     canonical::{self, CanonicalError},
     digest::Digest,
     event::{Event, Fact},
@@ -82,8 +83,24 @@ pub struct Listing {
     pub limits: BTreeMap<String, u64>,
     /// How instances may be treated.
     pub runtime: Runtime,
+    /// What is attested of it.
+    pub attestations: Attestations,
     /// Whether new resolutions choose it.
     pub state: State,
+}
+
+impl Listing {
+    /// What a signature of this release has to say, in the registry with this first root.
+    pub fn claim(&self, registry: Digest, id: &PluginId, version: &Version) -> ReleaseClaim {
+        ReleaseClaim {
+            registry,
+            id: id.clone(),
+            version: version.clone(),
+            artifact: self.artifact.digest,
+            record: self.record,
+            provenance: self.attestations.provenance.map(|blob| blob.digest),
+        }
+    }
 }
 
 /// Whether new resolutions choose a release.
@@ -158,7 +175,7 @@ impl From<CanonicalError> for DocumentError {
 /// The plugins whose documents `event` changes, sorted, each once.
 pub fn touched(event: &Event) -> Vec<PluginId> {
     match &event.fact {
-        Fact::Released { releases } => releases.iter().map(|release| release.id.clone()).collect(),
+        Fact::Released { releases, .. } => releases.iter().map(|release| release.id.clone()).collect(),
         Fact::Yanked { id, .. } | Fact::Unyanked { id, .. } => vec![id.clone()],
         _ => Vec::new(),
     }
@@ -179,8 +196,11 @@ impl Document {
             return Err(DocumentError::Covered { seq: event.seq, id: id.clone(), covered: document.seq });
         }
         let changed = match &event.fact {
-            Fact::Released { releases } => match releases.iter().find(|release| release.id == *id) {
-                Some(release) => Self::with_release(before, release, event)?,
+            Fact::Released { releases, attestations } => match releases.iter().find(|release| release.id == *id) {
+                Some(release) => {
+                    let attested = attestations.get(id).cloned().unwrap_or_default();
+                    Self::with_release(before, release, attested, event)?
+                }
                 None => return Ok(before),
             },
             Fact::Yanked { version, reason, .. } => {
@@ -193,8 +213,13 @@ impl Document {
         Ok(Some(Self { seq: event.seq, ..changed }))
     }
 
-    fn with_release(before: Option<Self>, release: &Release, event: &Event) -> Result<Self, DocumentError> {
-        let listing = Listing::of(release, event)?;
+    fn with_release(
+        before: Option<Self>,
+        release: &Release,
+        attestations: Attestations,
+        event: &Event,
+    ) -> Result<Self, DocumentError> {
+        let listing = Listing { attestations, ..Listing::of(release, event)? };
         let about = About::of(release);
         let Some(mut document) = before else {
             let releases = BTreeMap::from([(release.version.clone(), listing)]);
@@ -295,6 +320,7 @@ impl Listing {
             capabilities: release.capabilities.keys().cloned().collect(),
             limits: release.limits.clone(),
             runtime: release.runtime.clone(),
+            attestations: Attestations::default(),
             state: State::Listed,
         })
     }

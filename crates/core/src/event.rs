@@ -1,16 +1,18 @@
 //! The log: every accepted change, in order, chained by hash.
 
-use std::num::NonZeroU64;
+use std::{collections::BTreeMap, num::NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    attestation::{Attestations, Envelope},
     canonical::{self, CanonicalError},
     digest::Digest,
     id::{Namespace, PluginId},
     release::Release,
     text::hidden,
     time::Time,
+    trust::KeyId,
     version::Version,
 };
 
@@ -88,6 +90,25 @@ pub enum Fact {
     Released {
         /// 1 to [`MAX_RELEASES_PER_EVENT`] records, in order of id.
         releases: Vec<Release>,
+        /// What is attested of them, where something is; only for plugins among them.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        attestations: BTreeMap<PluginId, Attestations>,
+    },
+    /// The keys of a namespace changed, or what it demands: a [`crate::publisher::Statement`] with its signatures.
+    PublisherStated {
+        /// The namespace.
+        namespace: Namespace,
+        /// What was signed.
+        statement: Envelope,
+    },
+    /// The operator revoked a key of a namespace whose holders can not, or will not.
+    PublisherKeyRevoked {
+        /// The namespace.
+        namespace: Namespace,
+        /// The key.
+        key: KeyId,
+        /// Why, for people.
+        reason: String,
     },
     /// A release is no longer chosen by new resolutions; locks that name it still hold.
     Yanked {
@@ -395,7 +416,10 @@ impl Event {
             Fact::Epoch { lost_after, .. } if *lost_after > MAX_LOST_AFTER => {
                 refuse(format!("an epoch after event {lost_after}: {MAX_LOST_AFTER} is the last possible"))
             }
-            Fact::Released { releases } => check_releases(releases).or_else(refuse),
+            Fact::Released { releases, attestations } => {
+                check_releases(releases).and_then(|()| check_attestations(releases, attestations)).or_else(refuse)
+            }
+            Fact::PublisherKeyRevoked { reason, .. } => check_reason(reason).or_else(refuse),
             Fact::OfflineInstalled { offline } => check_offline(offline).or_else(refuse),
             Fact::Yanked { reason, .. } | Fact::Unyanked { reason, .. } | Fact::Epoch { reason, .. } => {
                 check_reason(reason).or_else(refuse)
@@ -434,6 +458,14 @@ fn check_offline(offline: &[OfflineRole]) -> Result<(), String> {
             "`{}` stands before `{}`: offline metadata is sorted by role, each once",
             pair[0].role, pair[1].role
         )),
+        None => Ok(()),
+    }
+}
+
+fn check_attestations(releases: &[Release], attestations: &BTreeMap<PluginId, Attestations>) -> Result<(), String> {
+    let released = |id: &PluginId| releases.binary_search_by(|release| release.id.cmp(id)).is_ok();
+    match attestations.iter().find(|(id, attested)| attested.is_empty() || !released(id)) {
+        Some((id, _)) => Err(format!("`{id}` stands among the attestations, and has none or is not released")),
         None => Ok(()),
     }
 }

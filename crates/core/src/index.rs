@@ -12,11 +12,13 @@ use std::{
 };
 
 use crate::{
+    attestation::Attestations,
     digest::Digest,
     document::{self, Document, DocumentError},
     event::{Event, EventError, Fact, Head, Sealed},
-    id::PluginId,
+    id::{Namespace, PluginId},
     path::{PublicPath, RoleFile},
+    publisher::{self, PublisherError, Publishers},
     time::{DAY, Time},
     trust::{
         self, Bins, BitLength, BitLengthError, SecretKey, bin_name,
@@ -48,6 +50,8 @@ pub struct Base {
     pub bins: BTreeMap<String, BTreeMap<String, Target>>,
     /// The documents that will change, where there are any.
     pub documents: BTreeMap<PluginId, Document>,
+    /// The keys of namespaces that will change, where there are any.
+    pub publishers: BTreeMap<Namespace, Publishers>,
 }
 
 /// Where a snapshot stands.
@@ -88,6 +92,9 @@ pub enum IndexError {
     /// A document can not take an event.
     #[error("a document can not follow the log")]
     Document(#[from] DocumentError),
+    /// The keys of a namespace can not take an event.
+    #[error("the keys of a namespace can not follow the log")]
+    Publishers(#[from] PublisherError),
     /// The registry has a number of bins that can not be.
     #[error(transparent)]
     Bins(#[from] BitLengthError),
@@ -110,7 +117,18 @@ pub fn touched_bins(events: &[Sealed], bin_bits: BitLength) -> BTreeSet<String> 
     if events.iter().any(|event| is_epoch(event.event()) || installs(event.event(), writer::INDEX)) {
         return Bins::new("bin", bin_bits).names().collect();
     }
-    touched(events).iter().map(|id| bin_of(id, bin_bits)).collect()
+    let documents = touched(events).into_iter().map(|id| bin_of(&id, bin_bits));
+    documents.chain(touched_namespaces(events).iter().map(|namespace| bin_of_publishers(namespace, bin_bits))).collect()
+}
+
+/// The namespaces whose keys must be in the [`Base`] of these events.
+pub fn touched_namespaces(events: &[Sealed]) -> BTreeSet<Namespace> {
+    events.iter().filter_map(|event| publisher::touched(event.event()).cloned()).collect()
+}
+
+/// The role of the bin that lists the keys of `namespace`.
+pub fn bin_of_publishers(namespace: &Namespace, bin_bits: BitLength) -> String {
+    bin_name(bin_bits, &PublicPath::publishers_path(namespace))
 }
 
 /// Whether the log goes on, at this event, from less than was signed: see [`Fact::Epoch`].
@@ -162,6 +180,8 @@ pub struct Listed {
     pub bins: BTreeMap<String, BTreeMap<String, Target>>,
     /// The documents that these events touch.
     pub documents: BTreeMap<PluginId, Document>,
+    /// The keys of namespaces that these events touch.
+    pub publishers: BTreeMap<Namespace, Publishers>,
 }
 
 /// The fold itself, for a stretch that is too long to be in memory: it keeps documents and records, not events.
@@ -177,6 +197,8 @@ pub struct Fold {
     versions: BTreeMap<String, NonZeroU64>,
     bins: BTreeMap<String, BTreeMap<String, Target>>,
     documents: BTreeMap<PluginId, Document>,
+    publishers: BTreeMap<Namespace, Publishers>,
+    dirty_publishers: BTreeSet<Namespace>,
     /// The roles that this stretch touches, by the last event that does.
     changed: BTreeMap<String, Terms>,
     dirty: BTreeSet<PluginId>,
@@ -192,10 +214,24 @@ impl Fold {
             Some(cursor) => (cursor.head, Some(cursor.bin_bits), cursor.versions),
             None => (Head::none(), None, BTreeMap::new()),
         };
-        let (bins, documents) = (base.bins, base.documents);
+        let Base { bins, documents, publishers, .. } = base;
         let (changed, dirty, artifacts, records) = Default::default();
-        let from = head.seq;
-        Self { began, from, head, bin_bits, versions, bins, documents, changed, dirty, artifacts, records }
+        let (from, dirty_publishers) = (head.seq, BTreeSet::new());
+        Self {
+            began,
+            from,
+            head,
+            bin_bits,
+            versions,
+            bins,
+            documents,
+            publishers,
+            dirty_publishers,
+            changed,
+            dirty,
+            artifacts,
+            records,
+        }
     }
 
     /// Takes the next event.
@@ -226,7 +262,9 @@ impl Fold {
                 }
             }
             Fact::Epoch { .. } => self.begin_epoch(event)?,
-            Fact::Released { releases } => {
+            Fact::Released { releases, attestations } => {
+                let attested = attestations.values().flat_map(Attestations::blobs);
+                self.artifacts.extend(attested.map(|blob| blob.digest));
                 for release in releases {
                     self.artifacts.extend(release.blobs().map(|blob| blob.digest));
                     let bytes = release.to_bytes().map_err(DocumentError::from)?;
@@ -244,6 +282,27 @@ impl Fold {
             self.touch(role, event);
             self.dirty.insert(id);
         }
+        match publisher::touched(event.event()) {
+            Some(namespace) => self.take_publishers(namespace, event),
+            None => Ok(()),
+        }
+    }
+
+    fn take_publishers(&mut self, namespace: &Namespace, event: &Sealed) -> Result<(), IndexError> {
+        let role = bin_of_publishers(namespace, self.bin_bits.ok_or(IndexError::NotBegun(event.event().seq))?);
+        let path = PublicPath::publishers_path(namespace);
+        let bin = self.bins.get(&role);
+        if (self.began && bin.is_none())
+            || (bin.is_some_and(|bin| bin.contains_key(&path)) && !self.publishers.contains_key(namespace))
+        {
+            return Err(IndexError::NotLoaded(path));
+        }
+        let before = self.publishers.remove(namespace);
+        if let Some(after) = Publishers::apply(before, event.event())? {
+            self.publishers.insert(namespace.clone(), after);
+        }
+        self.touch(role, event);
+        self.dirty_publishers.insert(namespace.clone());
         Ok(())
     }
 
@@ -301,8 +360,11 @@ impl Fold {
         let bin_bits = self.list(|document, _| {
             documents.insert(document.id.clone(), document);
         })?;
+        let publishers = self.list_publishers(bin_bits)?.into_iter().map(|(keys, _)| (keys.namespace.clone(), keys));
+        let publishers = publishers.collect();
         let bins = self.changed.keys().map(|role| (role.clone(), self.bins.remove(role).unwrap_or_default())).collect();
-        Ok(Listed { cursor: Cursor { head: self.head, bin_bits, versions: self.versions }, bins, documents })
+        let cursor = Cursor { head: self.head, bin_bits, versions: self.versions };
+        Ok(Listed { cursor, bins, documents, publishers })
     }
 
     /// Puts the documents that changed into their bins, and gives each with its bytes to `each`.
@@ -321,6 +383,19 @@ impl Fold {
         Ok(bin_bits)
     }
 
+    /// Puts the keys that changed into their bins, and gives each with its bytes.
+    fn list_publishers(&mut self, bin_bits: BitLength) -> Result<Vec<(Publishers, Vec<u8>)>, IndexError> {
+        let mut listed = Vec::new();
+        for namespace in std::mem::take(&mut self.dirty_publishers) {
+            let Some(publishers) = self.publishers.remove(&namespace) else { continue };
+            let bytes = publishers.to_bytes()?;
+            let bin = self.bins.entry(bin_of_publishers(&namespace, bin_bits)).or_default();
+            bin.insert(PublicPath::publishers_path(&namespace), Target::of(&bytes));
+            listed.push((publishers, bytes));
+        }
+        Ok(listed)
+    }
+
     /// The files of the index after the events that were taken.
     ///
     /// # Errors
@@ -334,6 +409,9 @@ impl Fold {
             files.push((PublicPath::Document(document.id.clone(), Digest::of(&bytes)), bytes));
             documents.push(document);
         })?;
+        for (publishers, bytes) in self.list_publishers(bin_bits)? {
+            files.push((PublicPath::Publishers(publishers.namespace, Digest::of(&bytes)), bytes));
+        }
         files.extend(self.changed.iter().map(|(role, terms)| self.role_file(role, *terms, keys)));
         let place = NonZeroU64::new(self.head.seq).ok_or(IndexError::Nothing(0))?;
         let terms = Terms { version: place, expires: self.head.time.plus(INDEX_LIFETIME) };

@@ -3,6 +3,7 @@
 #[macro_use]
 mod text;
 
+pub mod attestation;
 pub mod canonical;
 pub mod classify;
 pub mod component;
@@ -18,6 +19,7 @@ pub mod offer;
 pub mod path;
 pub mod policy;
 mod reader;
+pub mod publisher;
 pub mod release;
 pub mod resolve;
 pub mod time;

@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{digest::Digest, id::PluginId};
+use crate::{
+    digest::Digest,
+    id::{Namespace, PluginId},
+};
 
 /// How long a copy may be reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub enum PublicPath {
     Role(RoleFile),
     /// `index/NS/HASH.NAME.json`: the document of a plugin, named by its own digest (TUF consistent snapshots).
     Document(PluginId, Digest),
+    /// `index/NS/HASH.@publishers.json`: the keys of a namespace. No plugin can have a name with `@`.
+    Publishers(Namespace, Digest),
     /// `artifacts/sha256/HEX`: a component, or another blob that a document names.
     Artifact(Digest),
     /// `index.html`: the front page.
@@ -71,7 +76,12 @@ impl PublicPath {
     /// The `Content-Type` header.
     pub fn content_type(&self) -> &'static str {
         match self {
-            Self::Timestamp | Self::Role(_) | Self::Document(..) | Self::Pages | Self::WellKnown => "application/json",
+            Self::Timestamp
+            | Self::Role(_)
+            | Self::Document(..)
+            | Self::Publishers(..)
+            | Self::Pages
+            | Self::WellKnown => "application/json",
             Self::Artifact(_) => "application/octet-stream",
             Self::Front | Self::Plugin(_) | Self::NotFound => "text/html; charset=utf-8",
             Self::Asset(name) => match name.rsplit('.').next() {
@@ -88,7 +98,9 @@ impl PublicPath {
     /// How long a copy may be reused.
     pub fn cache(&self) -> Cache {
         match self {
-            Self::Role(_) | Self::Document(..) | Self::Artifact(_) | Self::Asset(_) => Cache::Immutable,
+            Self::Role(_) | Self::Document(..) | Self::Publishers(..) | Self::Artifact(_) | Self::Asset(_) => {
+                Cache::Immutable
+            }
             Self::Timestamp => Cache::Pointer,
             Self::Front | Self::Plugin(_) | Self::NotFound | Self::Pages => Cache::Projection,
             Self::WellKnown => Cache::Hour,
@@ -119,6 +131,11 @@ impl PublicPath {
     pub fn target_path(id: &PluginId) -> String {
         format!("index/{}/{}.json", id.namespace(), id.name())
     }
+
+    /// The TUF target path of a namespace's keys, `index/NS/@publishers.json`, at [`PublicPath::Publishers`].
+    pub fn publishers_path(namespace: &Namespace) -> String {
+        format!("index/{namespace}/@publishers.json")
+    }
 }
 
 impl fmt::Display for PublicPath {
@@ -127,6 +144,7 @@ impl fmt::Display for PublicPath {
             Self::Timestamp => f.write_str("trust/timestamp.json"),
             Self::Role(file) => write!(f, "trust/{}.{}.json", file.version, file.role),
             Self::Document(id, digest) => write!(f, "index/{}/{digest}.{}.json", id.namespace(), id.name()),
+            Self::Publishers(namespace, digest) => write!(f, "index/{namespace}/{digest}.@publishers.json"),
             Self::Artifact(digest) => write!(f, "artifacts/sha256/{digest}"),
             Self::Front => f.write_str("index.html"),
             Self::Plugin(id) => write!(f, "plugins/{}/{}/index.html", id.namespace(), id.name()),
@@ -182,6 +200,9 @@ fn role_file(file: &str) -> Option<RoleFile> {
 
 fn document(namespace: &str, file: &str) -> Option<PublicPath> {
     let (digest, name) = file.strip_suffix(".json")?.split_once('.')?;
+    if name == "@publishers" {
+        return Some(PublicPath::Publishers(namespace.parse().ok()?, digest.parse().ok()?));
+    }
     Some(PublicPath::Document(plugin(namespace, name)?, digest.parse().ok()?))
 }
 
@@ -204,6 +225,7 @@ mod tests {
             role(7, "snapshot"),
             role(7, "bin-0f"),
             PublicPath::Document(id.clone(), digest),
+            PublicPath::Publishers(id.namespace().clone(), digest),
             PublicPath::Artifact(digest),
             PublicPath::Front,
             PublicPath::Plugin(id),

@@ -33,7 +33,7 @@ mod envelope;
 mod error;
 mod file;
 mod hashes;
-mod json;
+pub(crate) mod json;
 mod key;
 mod metadata;
 mod root;

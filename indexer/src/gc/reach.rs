@@ -85,7 +85,7 @@ impl Reach {
     pub(super) fn judge(&self, path: &PublicPath, modified: Time) -> Judgement {
         match path {
             PublicPath::Role(file) => self.judge_role(file, modified),
-            PublicPath::Document(_, digest) => match self.documents.get(digest) {
+            PublicPath::Document(_, digest) | PublicPath::Publishers(_, digest) => match self.documents.get(digest) {
                 Some(why) => Judgement::Keep(Group::Documents, *why),
                 None if modified > self.young => Judgement::Keep(Group::Documents, Keep::Young),
                 None => Judgement::Ask,

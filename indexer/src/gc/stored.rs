@@ -7,6 +7,7 @@ use std::{
 
 use futures::{StreamExt as _, stream};
 use stoa_core::{
+    attestation::Attestations,
     digest::Digest,
     event::{Fact, Sealed},
     time::DAY,
@@ -37,7 +38,8 @@ struct Named {
 impl Named {
     fn take(&mut self, events: &[Sealed]) {
         for event in events {
-            if let Fact::Released { releases } = &event.event().fact {
+            if let Fact::Released { releases, attestations } = &event.event().fact {
+                self.digests.extend(attestations.values().flat_map(Attestations::blobs).map(|blob| blob.digest));
                 self.digests.extend(releases.iter().flat_map(|release| release.blobs()).map(|blob| blob.digest));
             }
             self.seq = event.event().seq;

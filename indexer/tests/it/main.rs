@@ -7,6 +7,7 @@ mod history;
 mod installed;
 mod operations;
 mod pages;
+mod publishers;
 mod races;
 mod refusals;
 mod signer;

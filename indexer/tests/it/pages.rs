@@ -56,7 +56,11 @@ async fn a_list_of_pages_that_can_not_be_read_is_written_anew() {
 async fn a_hostile_description_is_text_on_the_page() {
     let mut release = crate::world::release("demo:alpha", "1.0.0");
     release.description = "<script>alert(1)</script>".into();
-    let world = World::with([namespace("demo"), stoa_core::event::Fact::Released { releases: vec![release] }]).await;
+    let world = World::with([
+        namespace("demo"),
+        stoa_core::event::Fact::Released { releases: vec![release], attestations: Default::default() },
+    ])
+    .await;
     let blobs = world.tree().await;
     world.follow(&blobs).await.expect("pages");
     for path in [PublicPath::Front, PublicPath::Plugin(id("demo:alpha"))] {

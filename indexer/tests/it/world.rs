@@ -93,7 +93,7 @@ impl World {
 
     /// Records `fact`, and keeps the blobs of its releases as the API would have.
     pub(crate) async fn commit(&mut self, fact: Fact) -> Sealed {
-        if let Fact::Released { releases } = &fact {
+        if let Fact::Released { releases, .. } = &fact {
             let named = releases.iter().flat_map(|release| blobs_of(&release.id, &release.version.to_string()));
             self.blobs.extend(named.map(|bytes| (Digest::of(&bytes), bytes)));
         }
@@ -282,7 +282,10 @@ pub(crate) fn namespace(name: &str) -> Fact {
 
 /// Releases, all in one event.
 pub(crate) fn released(releases: &[(&str, &str)]) -> Fact {
-    Fact::Released { releases: releases.iter().map(|(name, version)| release(name, version)).collect() }
+    Fact::Released {
+        releases: releases.iter().map(|(name, version)| release(name, version)).collect(),
+        attestations: Default::default(),
+    }
 }
 
 pub(crate) fn yanked(name: &str, version: &str) -> Fact {

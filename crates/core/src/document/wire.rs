@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{About, DocumentError, Listing, State};
 use crate::{
+    attestation::Attestations,
     digest::Digest,
     id::PluginId,
     interface::{ExternName, TypeHash},
@@ -71,6 +72,11 @@ struct Row {
     limits: BTreeMap<String, u64>,
     #[serde(default, skip_serializing_if = "is_default")]
     runtime: Runtime,
+    /// `[digest, size]`: a short form, for a row is counted in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signature: Option<(Digest, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provenance: Option<(Digest, u64)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     yanked: Option<Yanked>,
     /// Names of fields of this row that a reader must know, or skip the release.
@@ -166,6 +172,8 @@ impl Row {
             capabilities: listing.capabilities.clone(),
             limits: listing.limits.clone(),
             runtime: listing.runtime.clone(),
+            signature: listing.attestations.signature.map(|blob| (blob.digest, blob.size)),
+            provenance: listing.attestations.provenance.map(|blob| (blob.digest, blob.size)),
             yanked: match &listing.state {
                 State::Listed => None,
                 State::Yanked { reason, at } => Some(Yanked { reason: reason.clone(), at: *at }),
@@ -213,6 +221,10 @@ impl Row {
             capabilities: self.capabilities,
             limits: self.limits,
             runtime: self.runtime,
+            attestations: Attestations {
+                signature: self.signature.map(|(digest, size)| BlobRef { digest, size }),
+                provenance: self.provenance.map(|(digest, size)| BlobRef { digest, size }),
+            },
             state: match self.yanked {
                 None => State::Listed,
                 Some(Yanked { reason, at }) => State::Yanked { reason, at },

@@ -81,6 +81,7 @@ fn the_decision_digest_ignores_order_and_sees_every_grant() {
         capabilities: capabilities.iter().map(|c| (*c).to_owned()).collect(),
         limits: BTreeMap::new(),
         runtime: crate::release::Runtime::default(),
+        attestations: Default::default(),
         state: crate::document::State::Listed,
     };
     let both = decision_digest(&listing(&["net.http", "clock"], &["wasi:0.2"]));

@@ -120,6 +120,11 @@ impl PublicKey {
         (Self::ed25519(&bytes) == *self).then_some(bytes)
     }
 
+    /// Whether it is the ed25519 key that [`PublicKey::ed25519`] makes, with no other member: one key, one id.
+    pub fn is_plain_ed25519(&self) -> bool {
+        matches!(&self.kind, Kind::Ed25519(key) if !key.is_weak() && *self == Self::ed25519(&key.to_bytes()))
+    }
+
     /// Whether this build can verify its signatures.
     pub fn is_usable(&self) -> bool {
         self.kind != Kind::Unusable
@@ -213,7 +218,12 @@ impl SecretKey {
 
     /// Signs `message`. Deterministic: the same key and message give the same signature.
     pub fn sign(&self, message: &[u8]) -> Signature {
-        Signature::from_bytes(&self.signing.sign(message).to_bytes())
+        Signature::from_bytes(&self.sign_raw(message))
+    }
+
+    /// As [`SecretKey::sign`]: the 64 bytes, which some formats write otherwise than in hexadecimal.
+    pub(crate) fn sign_raw(&self, message: &[u8]) -> [u8; 64] {
+        self.signing.sign(message).to_bytes()
     }
 }
 

@@ -52,7 +52,7 @@ fn fold(facts: Vec<Fact>) -> Result<Option<Document>, DocumentError> {
 }
 
 fn released(version: &str) -> Fact {
-    Fact::Released { releases: vec![release("demo:markdown", version)] }
+    Fact::Released { releases: vec![release("demo:markdown", version)], attestations: Default::default() }
 }
 
 #[test]
@@ -60,7 +60,9 @@ fn a_function_at_top_level_is_kept_and_can_not_be_imported() {
     let mut plain = release("demo:markdown", "1.0.0");
     let types = plain.exports[0].types;
     plain.exports.push(Export { name: "render".parse().expect("a name"), types });
-    let document = fold(vec![Fact::Released { releases: vec![plain] }]).expect("a fold").expect("a document");
+    let document = fold(vec![Fact::Released { releases: vec![plain], attestations: Default::default() }])
+        .expect("a fold")
+        .expect("a document");
     let bytes = document.to_bytes().expect("bytes");
     assert_eq!(Document::read(&id(), &bytes), Ok(document));
     let mut wire: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
@@ -173,7 +175,7 @@ proptest! {
 fn only_releases_and_yanks_touch_documents() {
     assert_eq!(touched(genesis().event()), vec![]);
     let set = vec![release("demo:a", "1.0.0"), release("demo:b", "1.0.0")];
-    let event = next(&genesis(), Fact::Released { releases: set });
+    let event = next(&genesis(), Fact::Released { releases: set, attestations: Default::default() });
     let names: Vec<String> = touched(event.event()).iter().map(ToString::to_string).collect();
     assert_eq!(names, ["demo:a", "demo:b"]);
 }

@@ -81,7 +81,11 @@ fn an_epoch_jumps_past_all_that_was_signed() {
 #[test]
 fn a_set_is_sorted_and_bounded() {
     let seal = |releases| {
-        let draft = Draft { actor: ActorId::registry(), fact: Fact::Released { releases }, private: None };
+        let draft = Draft {
+            actor: ActorId::registry(),
+            fact: Fact::Released { releases, attestations: Default::default() },
+            private: None,
+        };
         Event::seal(&draft, &genesis().head(), Time::from_unix(0)).map(|_| ())
     };
     let rule = |rule: &str| Err(EventError::Fact { seq: 2, rule: rule.to_owned() });

@@ -2,4 +2,5 @@
 
 mod document;
 mod event;
+mod publisher;
 mod release;

@@ -70,6 +70,7 @@ impl World {
             capabilities: Vec::new(),
             limits: BTreeMap::new(),
             runtime: Runtime::default(),
+            attestations: Default::default(),
             state,
         };
         let kind = if flags.contains(&"interface") { Kind::Interface } else { Kind::Plugin };

@@ -62,7 +62,7 @@ async fn a_stored_blob_goes_once_it_is_old_and_neither_an_event_nor_a_begun_publ
 async fn rely(world: &World, sweep: &Sweep) -> Result<(), LedgerError> {
     let mut late = release("demo:late", "1.0.0");
     late.artifact = stoa_core::release::BlobRef::of(ORPHAN);
-    let fact = stoa_core::event::Fact::Released { releases: vec![late] };
+    let fact = stoa_core::event::Fact::Released { releases: vec![late], attestations: Default::default() };
     let actor = stoa_core::event::ActorId::registry();
     let draft = Some(stoa_core::event::Draft { actor, fact, private: None });
     let operation = OperationId::random().expect("randomness");

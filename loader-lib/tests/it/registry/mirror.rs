@@ -151,7 +151,7 @@ impl Source {
 pub(super) fn published(releases: &[(&str, &str)]) -> Published {
     let mut source = Source::begin(10);
     for (name, version) in releases {
-        source.take(Fact::Released { releases: vec![release(name, version)] });
+        source.take(Fact::Released { releases: vec![release(name, version)], attestations: Default::default() });
     }
     source.publish(1)
 }
@@ -215,7 +215,7 @@ impl Mirror {
     fn seeded(seed: u8, releases: &[(&str, &str)]) -> Arc<Self> {
         let mut source = Source::begin(seed);
         for (name, version) in releases {
-            source.take(Fact::Released { releases: vec![release(name, version)] });
+            source.take(Fact::Released { releases: vec![release(name, version)], attestations: Default::default() });
         }
         let files = source.publish(1).files;
         let versions = releases.iter().map(|(name, _)| ((*name).to_owned(), 0)).collect();
@@ -230,7 +230,7 @@ impl Mirror {
     /// One release more, indexed and signed.
     pub(super) fn publish(&self, name: &str, version: &str) {
         let mut state = self.lock();
-        state.source.take(Fact::Released { releases: vec![release(name, version)] });
+        state.source.take(Fact::Released { releases: vec![release(name, version)], attestations: Default::default() });
         state.pointer += 1;
         let files = state.source.publish(state.pointer).files;
         state.files.extend(files);
