@@ -1,12 +1,16 @@
 //! From wishes to a plan: choose against the signed index, fetch what was chosen, verify it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
+    digest::Digest,
     document::{Document, Listing},
     id::PluginId,
-    lock::{Exact, Header, Lock},
+    lock::{Exact, Header, Lock, Publisher},
     offer,
     policy::{Evidence, Refusal, Verdict},
     resolve::{self, Ask, Documents, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source, reachable},
@@ -96,28 +100,26 @@ impl Snapshot<'_> {
         options: &ResolveOptions,
     ) -> Result<Resolution, PlanningError> {
         let found = self.documents(|found| reachable(wanted, lock, &known(found))).await?;
-        let resolution = self.choose(wanted, lock, offer, &known(&found), options)?;
-        self.registry().permits(&resolution)?;
+        let documents = known(&found);
+        let mut keys = VerifiedKeys::new();
+        let mut resolution = loop {
+            let mut resolution = self.choose(wanted, lock, offer, &documents, options, &keys)?;
+            let learnt = self.verify(&mut resolution, lock, &mut keys).await?;
+            match self.registry().permits(&resolution) {
+                // What was learnt may bar what was chosen: each round learns of a further release, so there is a last one.
+                Err(_) if learnt => {}
+                permitted => break permitted.map(|()| resolution)?,
+            }
+        };
+        resolution.asks = resolve::asks(wanted, &resolution.plugins, lock, &documents);
         for notice in self.registry().verdicts(&resolution).iter().flat_map(Verdict::notices) {
             tracing::warn!("{notice}");
         }
         // What is locked was chosen when the index was fresh, and its bytes are named by digest: it runs for ever.
         if lock.is_none() || !resolution.diff.is_empty() {
             self.check_age().await?;
-            self.check_signatures(&resolution).await?;
         }
         Ok(resolution)
-    }
-
-    /// Checks the signatures of what was chosen anew. What is locked was checked then.
-    async fn check_signatures(&self, resolution: &Resolution) -> Result<(), PlanningError> {
-        for Resolved { id, version, listing, .. } in &resolution.plugins {
-            let signed = self.signed_by(id, version, listing).await?;
-            for (key, reason) in signed.into_iter().flat_map(|signed| signed.flagged) {
-                tracing::warn!(%id, %version, %key, reason, "a key that signed the release was revoked since");
-            }
-        }
-        Ok(())
     }
 
     /// The choice under the registry's policy. Where there is none, and there would be one without the policy, that one
@@ -129,14 +131,75 @@ impl Snapshot<'_> {
         offer: &offer::Offer,
         documents: &Documents,
         options: &ResolveOptions,
+        keys: &VerifiedKeys,
     ) -> Result<Resolution, ResolveError> {
-        let barred = self.registry().policy().bars(documents, evidence, self.registry().time());
+        let policy = self.registry().policy();
+        let signatures = policy.asks_for_signatures();
+        let evidence = |release: &Exact, listing: &Listing| {
+            let verified = match listing.attestations.signature {
+                _ if !signatures => None,
+                None => Some(BTreeSet::new()),
+                // Verified once it is chosen: not every signature of the index is fetched.
+                Some(_) => Some(keys.get(release)?.clone()),
+            };
+            Some(Evidence { publisher_keys: verified, ..Evidence::of(listing) })
+        };
+        let barred = policy.bars(documents, evidence, self.registry().time());
         let bars = !barred.is_empty();
         let chosen = resolve::resolve(wanted, lock, offer, documents, &options.clone().with_barred(barred));
         match chosen {
             Err(ResolveError::Unsatisfiable(_)) if bars => resolve::resolve(wanted, lock, offer, documents, options),
             other => other,
         }
+    }
+
+    /// Verifies the publishers' signatures of what was chosen anew, and of all of it where the policy asks for signatures;
+    /// what is locked was verified when it was locked. Gives whether that told anything that `keys` did not have.
+    async fn verify(
+        &self,
+        resolution: &mut Resolution,
+        lock: Option<&Lock>,
+        keys: &mut VerifiedKeys,
+    ) -> Result<bool, RegistryError> {
+        let all = self.registry().policy().asks_for_signatures();
+        let before = keys.len();
+        for plugin in resolution.plugins.iter_mut().filter(|plugin| matches!(plugin.source, Source::Registry(_))) {
+            let locked = lock.and_then(|lock| lock.entries.get(&plugin.id));
+            let kept = locked.filter(|entry| entry.version == plugin.version).map(|entry| entry.publisher);
+            if plugin.listing.attestations.signature.is_none() {
+                plugin.publisher_keys = Some(BTreeSet::new());
+                continue;
+            }
+            if let Some(publisher) = kept.filter(|_| !all) {
+                plugin.publisher = publisher;
+                continue;
+            }
+            let release = Exact { id: plugin.id.clone(), version: plugin.version.clone() };
+            let found = match keys.get(&release) {
+                Some(found) => found.clone(),
+                None => self.keys_of(plugin).await?,
+            };
+            // Of several keys the lock goes on naming the one that it names.
+            let known = locked.map(|entry| entry.publisher);
+            let named = found.iter().copied().map(Publisher::Key).find(|key| Some(*key) == known);
+            let first = found.first().copied().map_or(Publisher::None, Publisher::Key);
+            plugin.publisher = named.unwrap_or(first);
+            plugin.publisher_keys = Some(found.clone());
+            keys.insert(release, found);
+        }
+        Ok(keys.len() > before)
+    }
+
+    /// The keys that have signed a release and were not revoked since.
+    async fn keys_of(&self, plugin: &Resolved) -> Result<BTreeSet<Digest>, RegistryError> {
+        let (id, version) = (&plugin.id, &plugin.version);
+        let Some(signed) = self.signed_by(id, version, &plugin.listing).await? else { return Ok(BTreeSet::new()) };
+        for (key, reason) in &signed.flagged {
+            tracing::warn!(%id, %version, %key, reason, "a key that signed the release was revoked since");
+        }
+        let good = signed.keys.iter().filter(|key| !signed.flagged.iter().any(|(flagged, _)| flagged == *key));
+        // The ids of publishers' keys are digests.
+        Ok(good.filter_map(|key| key.as_str().parse().ok()).collect())
     }
 
     async fn check_age(&self) -> Result<(), PlanningError> {
@@ -160,11 +223,8 @@ impl Snapshot<'_> {
     }
 }
 
-/// What is verified of a release when a policy judges it: what its signed document tells. The one place where evidence of
-/// other kinds joins; until then, what requires it is not met.
-fn evidence(_release: &Exact, listing: &Listing) -> Evidence {
-    Evidence::of(listing)
-}
+/// The keys whose signatures were verified, by release.
+type VerifiedKeys = BTreeMap<Exact, BTreeSet<Digest>>;
 
 /// What is refused and why, a line each: every refusal names its rule.
 fn told(refusals: &[Refusal]) -> String {
@@ -199,7 +259,8 @@ impl Registry {
         let from_registry = resolution.plugins.iter().filter(|plugin| matches!(plugin.source, Source::Registry(_)));
         let judge = |plugin: &Resolved| {
             let release = Exact { id: plugin.id.clone(), version: plugin.version.clone() };
-            policy.judge(&release, &evidence(&release, &plugin.listing), now)
+            let evidence = Evidence { publisher_keys: plugin.publisher_keys.clone(), ..Evidence::of(&plugin.listing) };
+            policy.judge(&release, &evidence, now)
         };
         from_registry.map(judge).collect()
     }

@@ -18,8 +18,8 @@ const TARGETS: [(&str, &[&str]); 7] = [
     ("signed", &["fuzz/seeds/signed"]),
     ("index", &["fuzz/seeds/index"]),
     ("files", &["crates/core/tests/component/manifests"]),
-    ("component", &["fuzz/seeds/component"]),
     ("attestation", &["fuzz/seeds/attestation"]),
+    ("component", &["fuzz/seeds/component"]),
     ("policy", &["fuzz/seeds/policy"]),
 ];
 
@@ -121,7 +121,7 @@ mod tests {
         let failure = run(Duration::ZERO, &["nothing".to_owned()]).expect_err("refused").to_string();
         assert_eq!(
             failure,
-            "no fuzz target has a name with `nothing` in it\n  fix: one of: client, signed, index, files, component, policy"
+            "no fuzz target has a name with `nothing` in it\n  fix: one of: client, signed, index, files, attestation, component, policy"
         );
     }
 }

@@ -165,9 +165,23 @@ impl Policy {
         &self.rules
     }
 
+    /// Whether any rule requires a publisher's signature: signatures are fetched and verified only then.
+    pub fn asks_for_signatures(&self) -> bool {
+        let asks = |requirement: &Requirement| matches!(requirement, Requirement::Signature | Requirement::Keys(_));
+        self.rules.iter().any(|rule| match &rule.effect {
+            Effect::Require { requirements, .. } => requirements.iter().any(asks),
+            Effect::Deny => false,
+        })
+    }
+
     /// The releases among `documents` that may not run at `now`, by what `evidence` says of each, with the first reason:
-    /// what a resolution passes over.
-    pub fn bars(&self, documents: &Documents, evidence: impl Fn(&Exact, &Listing) -> Evidence, now: Time) -> Barred {
+    /// what a resolution passes over. Where `evidence` says nothing, because nobody has verified it yet, it is not judged.
+    pub fn bars(
+        &self,
+        documents: &Documents,
+        evidence: impl Fn(&Exact, &Listing) -> Option<Evidence>,
+        now: Time,
+    ) -> Barred {
         let mut barred = Barred::new();
         if self.rules.is_empty() && self.unlisted == Unlisted::Allow {
             return barred;
@@ -176,7 +190,8 @@ impl Policy {
             let Known::Document(document) = known else { continue };
             for (version, listing) in &document.releases {
                 let release = Exact { id: id.clone(), version: version.clone() };
-                let refusals = self.judge(&release, &evidence(&release, listing), now).refusals();
+                let Some(evidence) = evidence(&release, listing) else { continue };
+                let refusals = self.judge(&release, &evidence, now).refusals();
                 if let Some(refusal) = refusals.first() {
                     barred.entry(id.clone()).or_default().insert(version.clone(), refusal.reason());
                 }

@@ -19,6 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    digest::Digest,
     document::{Document, Listing},
     id::{Name, PluginId},
     interface::InterfaceName,
@@ -151,8 +152,10 @@ pub struct Resolved {
     pub source: Source,
     /// What the index says of that version: artifact, record, seq, imports, limits.
     pub listing: Listing,
-    /// Whose verified signature it bears. A resolution reads documents, which name no keys yet, and so says nobody's.
+    /// Whose verified signature it bears. A resolution reads documents, which name no keys, and so says nobody's.
     pub publisher: Publisher,
+    /// The publisher's keys whose signatures were verified, and which were not revoked since; `None` where nobody looked.
+    pub publisher_keys: Option<BTreeSet<Digest>>,
     /// The plugins that it calls, sorted by id. An optional dependency that is not there has no edge.
     pub edges: Vec<Edge>,
 }

@@ -84,8 +84,8 @@ pub(super) fn assemble<'a>(
         let path = universe.wants.get(id).and_then(|want| want.path.clone());
         let source = path.map_or_else(|| Source::Registry(registry.clone()), Source::Path);
         let (id, version, listing) = ((*id).clone(), version.clone(), listing.clone());
-        let publisher = Publisher::None;
-        plugins.insert(id.clone(), Resolved { id, version, source, listing, publisher, edges });
+        let (publisher, publisher_keys) = (Publisher::None, None);
+        plugins.insert(id.clone(), Resolved { id, version, source, listing, publisher, publisher_keys, edges });
     }
     in_load_order(plugins)
 }

@@ -132,7 +132,7 @@ pub enum Stale {
         found: Digest,
     },
     /// The entry names a publisher's key, which the index does not show.
-    #[error("its entry `{0}` names a publisher's key, and the index names none for it")]
+    #[error("its entry `{0}` names a publisher's key, and the index has no signature of it")]
     Publisher(Exact),
 }
 

@@ -159,7 +159,7 @@ impl<'a> Check<'a> {
         if locked != found {
             stale.push(Stale::Decision { release: release.clone(), locked, found });
         }
-        if entry.publisher != Publisher::None {
+        if entry.publisher != Publisher::None && listing.attestations.signature.is_none() {
             stale.push(Stale::Publisher(release.clone()));
         }
         stale
