@@ -93,6 +93,11 @@ impl Pulse {
         self.trouble(part, Condition::Failing, cause(error), error.to_string(), now);
     }
 
+    /// A part waits for another process.
+    pub fn waits(&self, part: Part, detail: impl Into<String>, now: Time) {
+        self.trouble(part, Condition::Late, Code::Unavailable, detail.into(), now);
+    }
+
     /// A part has stopped and does not go on by itself.
     pub fn stopped(&self, part: Part, detail: impl Into<String>, now: Time) {
         self.trouble(part, Condition::Stopped, Code::Internal, detail.into(), now);

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Init(Init),
     /// Run a whole registry in this process: API, indexer, signer, website.
     Serve(Serve),
+    /// Run the signer of a registry that is served with `--no-signer`, as a process of its own.
+    Signer(Signer),
     /// Copy a registry, which may be running, to a backup, or bring an earlier backup up to date.
     Backup(Backup),
     /// Make a registry of a backup, and of the events that came after it.
@@ -321,7 +323,23 @@ pub(crate) struct Serve {
     /// How many seconds a connection may neither take nor give a byte, and the head of a request may take to arrive.
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) patience: u64,
+    /// Leave signing to `stoa signer`: this process then needs none of the signer's keys.
+    #[arg(long)]
+    pub(crate) no_signer: bool,
     /// Write the address to this file once the registry is ready.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Signer {
+    /// The folder of the registry.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Where the signer's keys are: `keys/signer` in the folder of the registry, where none is given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys: Option<PathBuf>,
+    /// Write this file once it has looked for the first time.
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) ready_file: Option<PathBuf>,
 }

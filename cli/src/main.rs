@@ -35,6 +35,7 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
     let done = match command {
         Command::Init(args) => cmd::init::run(&args, output).await,
         Command::Serve(args) => server::serve(&args, output).await,
+        Command::Signer(args) => server::signer(&args, output).await,
         Command::Backup(args) => cmd::backup::backup(&args, output).await,
         Command::Restore(args) => cmd::backup::restore(&args, output).await,
         Command::Recover(args) => cmd::backup::recover(&args, output).await,

@@ -19,6 +19,7 @@ mod registry;
 mod restore;
 mod serve;
 mod shelf;
+mod signer;
 mod status;
 
 pub(crate) use backup::backup;
@@ -29,4 +30,5 @@ pub(crate) use propose::{Change, begin, propose};
 pub(crate) use recover::{Loss, recover};
 pub(crate) use restore::{Signing, restore};
 pub(crate) use serve::serve;
+pub(crate) use signer::signer;
 pub(crate) use status::{Due, RoleStatus, status};

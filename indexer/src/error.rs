@@ -1,6 +1,8 @@
 //! Why the index can not follow the log.
 
-use stoa_core::{document::DocumentError, event::EventError, index::IndexError, trust::TrustError};
+use stoa_core::{
+    document::DocumentError, event::EventError, index::IndexError, proposal::ProposalError, trust::TrustError,
+};
 use stoa_store::{blobs::BlobError, ledger::LedgerError};
 
 use crate::site::SiteError;
@@ -81,6 +83,9 @@ pub enum IndexerError {
         /// Its hash in the signed index.
         signed: String,
     },
+    /// A proposal of the indexer.
+    #[error(transparent)]
+    Proposal(#[from] ProposalError),
     /// The signer refuses to point at a snapshot.
     #[error("the signer refuses snapshot {snapshot}: {rule}")]
     Refused {

@@ -1,19 +1,20 @@
 //! Everything that follows an event, in order: index, pointer, pages.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stoa_core::{
     document::Document,
     event::Head,
     index,
     path::PublicPath,
+    proposal::{IndexKeys, SignerKeys},
     time::Time,
-    trust::{SecretKey, writer::INDEX},
+    trust::writer::INDEX,
 };
 use stoa_store::{blobs::Blobs, ledger::Ledger};
 
 use crate::{
-    Indexer, PagesProjection, Signer,
+    Indexer, PagesProjection, Signer, Waiting,
     error::IndexerError,
     run::continued,
     signer::{namespace_of, plugin_of},
@@ -24,15 +25,31 @@ use crate::{
 /// Events that one look at the log reads for the pages.
 const EVENTS_PER_LOOK: usize = 512;
 
-/// Indexer, signer and pages in one process, as `stoa serve` runs them.
+/// Indexer, pages and, where it is not a process of its own, the signer.
 ///
-/// They share what a stolen process would give away: on AWS the signer is a function of its own.
+/// In one process they share what a stolen process would give away.
 #[derive(Debug, Clone)]
 pub struct Follower {
     indexer: Indexer,
-    signer: Signer,
+    signing: By,
     pages: PagesProjection,
     source: Source,
+}
+
+/// Who signs.
+#[derive(Debug)]
+pub enum Signing {
+    /// This process, which holds these keys as well.
+    Here(Box<SignerKeys>),
+    /// Another process, for which proposals wait.
+    Elsewhere,
+}
+
+#[derive(Debug, Clone)]
+enum By {
+    Here(Signer),
+    /// What was proposed last: the signed event and the ledger's last one.
+    Elsewhere(Waiting, Arc<Mutex<Option<(u64, u64)>>>),
 }
 
 #[derive(Clone)]
@@ -52,41 +69,68 @@ impl Follower {
     pub fn new(
         ledger: Arc<dyn Ledger>,
         blobs: Arc<dyn Blobs>,
-        keys: index::IndexKeys,
-        timestamp_key: SecretKey,
+        keys: IndexKeys,
+        signing: Signing,
         root: &[u8],
         site: Site,
     ) -> Self {
+        let signing = match signing {
+            Signing::Here(keys) => By::Here(Signer::new(ledger.clone(), blobs.clone(), *keys, root)),
+            Signing::Elsewhere => By::Elsewhere(Waiting::new(blobs.clone()), Arc::default()),
+        };
         Self {
             indexer: Indexer::new(ledger.clone(), blobs.clone(), keys),
-            signer: Signer::new(ledger.clone(), blobs.clone(), timestamp_key, root),
+            signing,
             pages: PagesProjection::new(blobs.clone(), Arc::new(site)),
             source: Source { ledger, tree: Tree::new(blobs) },
         }
     }
 
-    /// Brings index and pointer to the ledger's head. Gives the last event that is signed.
+    /// Brings the index to the ledger's head, and the pointer, or what is proposed to the signer. Gives the last event that
+    /// is signed.
     ///
     /// # Errors
     /// [`IndexerError`]; what was published before stays, and the next call goes on from there.
     pub async fn catch_up(&self, now: Time) -> Result<u64, IndexerError> {
-        while let Some(run) = self.indexer.run().await? {
-            self.signer.sign(run.snapshot, now).await?;
-            if !run.more {
-                break;
+        match &self.signing {
+            By::Here(signer) => {
+                while let Some(run) = self.indexer.run().await? {
+                    signer.sign(&run.proposal, now).await?;
+                    if !run.more {
+                        break;
+                    }
+                }
+                signer.refresh(now).await?;
+            }
+            By::Elsewhere(waiting, proposed) => {
+                let pointer = self.source.tree.timestamp().await?.map(|(_, pointer)| pointer.snapshot.get());
+                let stand = (pointer.unwrap_or_default(), self.source.ledger.head().await?.seq);
+                if *lock(proposed) != Some(stand) {
+                    if let Some(run) = self.indexer.run().await? {
+                        waiting.offer(&run.proposal).await?;
+                    }
+                    *lock(proposed) = Some(stand);
+                }
             }
         }
-        self.signer.refresh(now).await?;
-        Ok(self.source.signed().await?.map_or(0, |head| head.seq))
+        match (self.source.signed().await, &self.signing) {
+            // An epoch gives it up, and the signer has not followed yet.
+            (Err(IndexerError::Behind { .. } | IndexerError::Forked { .. }), By::Elsewhere(..)) => Ok(0),
+            (signed, _) => Ok(signed?.map_or(0, |head| head.seq)),
+        }
     }
 
-    /// Writes what the ledger's new events make, and leaves the pointer where it is: what is ready before a new root comes
-    /// into force shortens the moment in which the root is there and the pointer is not signed by its keys.
+    /// Writes what the ledger's new events make, and leaves the pointer where it is: what is ready before a new root, of
+    /// this path and these bytes, comes into force shortens the moment in which the root is there and the pointer is not
+    /// signed by its keys.
     ///
     /// # Errors
     /// [`IndexerError`], as of [`Follower::catch_up`].
-    pub async fn prepare(&self) -> Result<(), IndexerError> {
-        self.indexer.run().await.map(drop)
+    pub async fn prepare(&self, root: &PublicPath, bytes: &[u8], now: Time) -> Result<(), IndexerError> {
+        match (&self.signing, self.indexer.run().await?) {
+            (By::Here(signer), Some(run)) => signer.prepare(&run.proposal, root, bytes, now).await,
+            _ => Ok(()),
+        }
     }
 
     /// Brings the pages to the signed head: those that changed since they were last listed, also where an
@@ -113,6 +157,10 @@ impl Follower {
             }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Source {

@@ -188,7 +188,7 @@ impl Collector {
         if now.plus(CLOCK_SLACK) < signed_at {
             return clock("the index was signed at", signed_at);
         }
-        let client = self.tree.read_as_client(&self.root, None, now).await?;
+        let client = self.tree.read_as_client(&self.root, &Default::default(), now).await?;
         let covered = client.snapshot().and_then(|snapshot| Some((snapshot.version(), snapshot.head()?)));
         let (snapshot, head) = covered.ok_or(GcError::Unsigned)?;
         let signed = continued(&*self.ledger, head.seq, head.head).await?;

@@ -8,9 +8,11 @@ mod run;
 mod signer;
 pub mod site;
 mod tree;
+mod waiting;
 
 pub use error::IndexerError;
-pub use follow::Follower;
+pub use follow::{Follower, Signing};
 pub use pages::PagesProjection;
 pub use run::{Indexer, Run};
 pub use signer::{Signed, Signer};
+pub use waiting::Waiting;

@@ -2,32 +2,32 @@
 
 use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
-use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
     digest::Digest,
     document::Document,
     event::{Fact, Head, Sealed},
-    index::{self, Base, Cursor, Fold, IndexKeys, Revision},
+    index::{self, Base, Cursor, Fold, Revision},
     path::PublicPath,
+    proposal::{IndexKeys, Proposal},
     trust::writer::{CATALOG, INDEX},
 };
 use stoa_store::{
     blobs::{BlobKey, Blobs, Put},
     ledger::Ledger,
 };
-
 use tokio::sync::Mutex;
 
-use crate::{error::IndexerError, tree::Tree};
+use crate::{
+    error::IndexerError,
+    tree::{PARALLEL, Tree},
+};
 
 /// Events that one run covers: a bound on memory, and on what is lost when a run is cut off.
 const EVENTS_PER_RUN: usize = 512;
-/// Objects written at a time.
-const PARALLEL: usize = 16;
 
-/// Makes the signed index follow the ledger. Holds the online keys of bins, snapshot and catalog, and no way to
-/// move the pointer: that is the signer's.
+/// Proposes an index that follows the ledger. Holds one of the two keys of bins and catalog, and the snapshot's; the
+/// other, and the pointer's, are the signer's. Under `trust/` it writes nothing.
 #[derive(Clone)]
 pub struct Indexer {
     ledger: Arc<dyn Ledger>,
@@ -52,8 +52,8 @@ impl std::fmt::Debug for Indexer {
 /// What a run made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// The snapshot to be pointed at.
-    pub snapshot: NonZeroU64,
+    /// What the signer is asked to sign.
+    pub proposal: Proposal,
     /// The event that it covers last.
     pub head: Head,
     /// The documents that changed.
@@ -68,8 +68,8 @@ impl Indexer {
         Self { ledger, tree: Tree::new(blobs), keys: Arc::new(keys), installed: Arc::default() }
     }
 
-    /// Writes everything that the events after the signed head make, up to a snapshot that nothing points at
-    /// yet. `None` where there is nothing new.
+    /// Writes everything that the events after the signed head make and that is named by its content, and signs the
+    /// index that names it. `None` where there is nothing new.
     ///
     /// Running it twice, or in two processes at once, writes the same bytes under the same names.
     ///
@@ -94,7 +94,7 @@ impl Indexer {
         }
         self.archive(&events).await?;
         let base = self.base(cursor, &events).await?;
-        self.publish(index::advance(base, &events, &self.keys)?).await.map(Some)
+        self.propose(index::advance(base, &events)?).await.map(Some)
     }
 
     /// Folds the log from its first event up to the epoch or a little further: what is signed is of a branch that the
@@ -108,7 +108,7 @@ impl Indexer {
             let missing = || IndexerError::Missing(format!("event {epoch}"));
             at = events.last().ok_or_else(missing)?.event().seq;
         }
-        self.publish(fold.finish(&self.keys)?).await
+        self.propose(fold.finish()?).await
     }
 
     /// The place of the last event that put offline metadata in place; 0 where there is none after the first.
@@ -123,7 +123,7 @@ impl Indexer {
         }
     }
 
-    /// Nothing is written that clients would refuse: under immutable names, wrong signatures would stay for ever.
+    /// Nothing is proposed that clients would refuse.
     async fn check_keys(&self, versions: &BTreeMap<String, NonZeroU64>) -> Result<(), IndexerError> {
         for (delegator, role, key) in
             [(INDEX, "bins", self.keys.snapshot.id()), ("targets", CATALOG, self.keys.catalog.id())]
@@ -137,13 +137,13 @@ impl Indexer {
         Ok(())
     }
 
-    async fn publish(&self, revision: Revision) -> Result<Run, IndexerError> {
+    async fn propose(&self, revision: Revision) -> Result<Run, IndexerError> {
         self.check_keys(&revision.cursor.versions).await?;
         self.write(&revision).await?;
         let head = revision.cursor.head;
-        let snapshot = NonZeroU64::new(head.seq).unwrap_or(NonZeroU64::MIN);
+        let proposal = Proposal::of(&revision, &self.keys);
         let more = self.ledger.head().await?.seq > head.seq;
-        Ok(Run { snapshot, head, documents: revision.documents, more })
+        Ok(Run { proposal, head, documents: revision.documents, more })
     }
 
     /// Where the signed index stands, and whether the ledger goes on from there.
@@ -163,7 +163,7 @@ impl Indexer {
     async fn archive(&self, events: &[Sealed]) -> Result<(), IndexerError> {
         let put = |event: &Sealed| {
             let (key, bytes) = (BlobKey::Event(event.event().seq), event.bytes().to_vec());
-            async move { self.put(&key, &bytes).await }
+            async move { self.tree.put(&key, &bytes).await }
         };
         stream::iter(events.iter().map(put).collect::<Vec<_>>()).buffer_unordered(PARALLEL).try_collect::<()>().await
     }
@@ -196,18 +196,11 @@ impl Indexer {
         Ok(base)
     }
 
-    /// Nothing points at any of these yet, so they are written in parallel: on a disk each costs a sync. The
-    /// snapshot is the last, so that a folder with a snapshot has all that it names.
+    /// Nothing names any of these yet, so they are written in parallel: on a disk each costs a sync.
     async fn write(&self, revision: &Revision) -> Result<(), IndexerError> {
         let artifacts: Vec<_> = revision.artifacts.iter().map(|digest| self.publish_blob(*digest)).collect();
         stream::iter(artifacts).buffer_unordered(PARALLEL).try_collect::<()>().await?;
-        let Some((snapshot, files)) = revision.files.split_last() else { return Ok(()) };
-        let put = |(path, bytes): &'_ (PublicPath, Vec<u8>)| {
-            let (key, bytes) = (BlobKey::Public(path.clone()), bytes.clone());
-            async move { self.put(&key, &bytes).await }
-        };
-        stream::iter(files.iter().map(put).collect::<Vec<_>>()).buffer_unordered(PARALLEL).try_collect::<()>().await?;
-        self.put(&BlobKey::Public(snapshot.0.clone()), &snapshot.1).await
+        self.tree.put_all(&revision.files).await
     }
 
     /// Copies a blob of a release from the private store to the public tree.
@@ -220,22 +213,6 @@ impl Indexer {
         match self.tree.blobs.copy_new(&from, &meta.tag, &to).await? {
             // Named by its content, and copied from a verified blob: whoever came first wrote the same.
             Put::Created | Put::Exists => Ok(()),
-        }
-    }
-
-    /// Puts bytes under an immutable name. Other bytes already there are the one thing that must never be.
-    async fn put(&self, key: &BlobKey, bytes: &[u8]) -> Result<(), IndexerError> {
-        match self.tree.blobs.put_new(key, Bytes::copy_from_slice(bytes)).await? {
-            Put::Created => Ok(()),
-            Put::Exists => {
-                let there = self.tree.blobs.get(key, u64::MAX).await?;
-                let there = there.ok_or_else(|| IndexerError::Missing(key.to_string()))?;
-                if there.bytes == bytes {
-                    return Ok(());
-                }
-                let (found, expected) = (Digest::of(&there.bytes).to_string(), Digest::of(bytes).to_string());
-                Err(IndexerError::Diverged { path: key.to_string(), found, expected })
-            }
         }
     }
 }

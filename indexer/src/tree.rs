@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 use stoa_core::{
     digest::Digest,
@@ -12,11 +13,17 @@ use stoa_core::{
     path::{PublicPath, RoleFile},
     publisher::{MAX_PUBLISHERS_BYTES, Publishers},
     time::Time,
-    trust::{BitLength, CachedTrust, Config, Envelope, KeyId, Limits, Step, Updater, writer::Target},
+    trust::{
+        BitLength, CachedTrust, Config, Envelope, KeyId, Limits, Step, Updater,
+        writer::{self, Target},
+    },
 };
-use stoa_store::blobs::{Blob, BlobKey, Blobs};
+use stoa_store::blobs::{Blob, BlobKey, Blobs, Put};
 
 use crate::error::IndexerError;
+
+/// Objects written at a time.
+pub(crate) const PARALLEL: usize = 16;
 
 /// The files of `trust/` and `index/`, read but not verified: the signer verifies as a client does.
 #[derive(Clone)]
@@ -195,27 +202,87 @@ impl Tree {
         Ok(bytes)
     }
 
-    /// Reads and verifies the index as a client with nothing but the first root would: with `timestamp` in place of the
-    /// one that lies there, where one is given.
+    /// Reads and verifies the index as a client with nothing but the first root would: with `files` in place of those
+    /// that lie there.
     pub(crate) async fn read_as_client(
         &self,
         root: &[u8],
-        timestamp: Option<&[u8]>,
+        files: &BTreeMap<PublicPath, &[u8]>,
         now: Time,
     ) -> Result<Updater, IndexerError> {
         let mut client = Updater::open(root, CachedTrust::default(), now, Config::default())?;
         while let Step::Fetch { file, max_bytes, .. } = client.next() {
-            let bytes = match (file.path(), timestamp) {
-                (Some(PublicPath::Timestamp), Some(timestamp)) => Some(timestamp.to_vec()),
-                (Some(path), _) => {
-                    let blob = self.blobs.get(&BlobKey::Public(path), max_bytes).await?;
-                    blob.map(|blob| blob.bytes.to_vec())
-                }
-                (None, _) => None,
+            let bytes = match file.path() {
+                Some(path) => match files.get(&path) {
+                    Some(bytes) => Some(Bytes::copy_from_slice(bytes)),
+                    None => self.blobs.get(&BlobKey::Public(path), max_bytes).await?.map(|blob| blob.bytes),
+                },
+                None => None,
             };
             client.receive(bytes.as_deref())?;
         }
         Ok(client)
+    }
+
+    /// Reads and verifies what was signed, whether or not it has expired since: `timestamp` and the snapshot that it
+    /// points at.
+    pub(crate) async fn read_as_signed(
+        &self,
+        root: &[u8],
+        timestamp: &Blob,
+        snapshot: NonZeroU64,
+        now: Time,
+    ) -> Result<Updater, IndexerError> {
+        let mut cached = CachedTrust::default();
+        for version in 2..2 + u64::from(self.limits.roots) {
+            let file = PublicPath::Role(RoleFile { version, role: "root".to_owned() });
+            let Some(blob) = self.blobs.get(&BlobKey::Public(file), self.limits.root_bytes).await? else { break };
+            cached.roots.insert(version, blob.bytes.to_vec());
+        }
+        let snapshot = self.role(writer::SNAPSHOT, snapshot, self.limits.snapshot_bytes).await?;
+        let roles = [("timestamp", &timestamp.bytes), (writer::SNAPSHOT, &snapshot)];
+        cached.roles = roles.map(|(role, bytes)| (role.to_owned(), bytes.to_vec())).into();
+        Ok(Updater::offline(root, cached, now, Config::default())?)
+    }
+
+    /// Gives `client` the role that lies there in the version that its snapshot lists.
+    pub(crate) async fn verify(&self, client: &mut Updater, role: &str, by: &str) -> Result<(), IndexerError> {
+        let listed = client.snapshot().and_then(|snapshot| snapshot.roles().get(role)).map(|listed| listed.version);
+        let version = listed.and_then(NonZeroU64::new).ok_or_else(|| IndexerError::Missing(format!("{role}.json")))?;
+        let bytes = self.role(role, version, self.limits.targets_bytes).await?;
+        Ok(client.receive_delegated(role, by, &bytes)?)
+    }
+
+    /// Checks that a file is there with these bytes.
+    pub(crate) async fn check(&self, path: &PublicPath, bytes: &[u8]) -> Result<(), IndexerError> {
+        self.compare(&BlobKey::Public(path.clone()), bytes).await
+    }
+
+    /// Puts files that nothing names yet, in parallel.
+    pub(crate) async fn put_all(&self, files: &[(PublicPath, Vec<u8>)]) -> Result<(), IndexerError> {
+        let put = |(path, bytes): &(PublicPath, Vec<u8>)| {
+            let (key, bytes) = (BlobKey::Public(path.clone()), bytes.clone());
+            async move { self.put(&key, &bytes).await }
+        };
+        stream::iter(files.iter().map(put).collect::<Vec<_>>()).buffer_unordered(PARALLEL).try_collect().await
+    }
+
+    /// Puts bytes under an immutable name. Other bytes already there are the one thing that must never be.
+    pub(crate) async fn put(&self, key: &BlobKey, bytes: &[u8]) -> Result<(), IndexerError> {
+        match self.blobs.put_new(key, Bytes::copy_from_slice(bytes)).await? {
+            Put::Created => Ok(()),
+            Put::Exists => self.compare(key, bytes).await,
+        }
+    }
+
+    async fn compare(&self, key: &BlobKey, bytes: &[u8]) -> Result<(), IndexerError> {
+        let there = self.blobs.get(key, u64::MAX).await?;
+        let there = there.ok_or_else(|| IndexerError::Missing(key.to_string()))?;
+        if there.bytes == bytes {
+            return Ok(());
+        }
+        let (found, expected) = (Digest::of(&there.bytes).to_string(), Digest::of(bytes).to_string());
+        Err(IndexerError::Diverged { path: key.to_string(), found, expected })
     }
 
     /// The bytes of `trust/VERSION.ROLE.json`.

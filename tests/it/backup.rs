@@ -125,8 +125,8 @@ fn a_backup_made_under_load_and_the_newer_archive_make_a_lost_registry_whole() {
     });
     assert!(backups.is_sorted() && (3..=7).contains(&backups[0]), "{backups:?}");
     let backed_up = *backups.last().expect("a backup");
-    for key in ["snapshot", "catalog", "timestamp"] {
-        let path = stage.dir.path().join(format!("backup/keys/online/{key}.key"));
+    for key in ["indexer/snapshot", "indexer/catalog", "signer/timestamp", "signer/bins"] {
+        let path = stage.dir.path().join(format!("backup/keys/{key}.key"));
         assert_eq!(fs::metadata(path).expect("a key").permissions().mode() & 0o777, 0o600);
     }
     assert!(!stage.dir.path().join("backup/keys/offline").exists(), "offline keys are never in a backup");
@@ -143,7 +143,7 @@ fn a_backup_made_under_load_and_the_newer_archive_make_a_lost_registry_whole() {
 
     // From the archive, the blobs and the keys alone everything is made again, byte for byte.
     let left = stage.dir.path().join("left");
-    for part in ["keys/online", "blobs/events", "blobs/store"] {
+    for part in ["keys/indexer", "keys/signer", "blobs/events", "blobs/store"] {
         copy(&stage.dir.path().join("registry").join(part), &left.join(part));
     }
     for file in ["root.json", "blobs/public/trust/1.root.json", "blobs/public/trust/1.targets.json"] {
@@ -418,7 +418,10 @@ fn a_backup_goes_to_a_folder_of_its_own_and_of_its_own_registry() {
     assert_eq!((&made["keys"], stage.dir.path().join("plain/keys").exists()), (&json!(false), false));
     let restored = stage.restore("plain", "restored", &[]).json();
     assert_eq!((&restored["seq"], &restored["signed"]), (&json!(1), &json!(false)), "{restored}");
-    copy(&stage.dir.path().join("registry/keys/online"), &stage.dir.path().join("restored/keys/online"));
+    for holder in ["indexer", "signer"] {
+        let keys = |of: &str| stage.dir.path().join(format!("{of}/keys/{holder}"));
+        copy(&keys("registry"), &keys("restored"));
+    }
     stage.put_in_place("restored");
     let server = stage.serve();
     assert_eq!(stage.known(&server.url, "c"), (1, Vec::new()));

@@ -14,8 +14,9 @@ use stoa_core::{
     digest::Digest,
     event::{ActorId, Draft, Event, Fact, Head, OfflineRole, Sealed},
     id::PluginId,
-    index::{Base, IndexKeys, TIMESTAMP_LIFETIME, advance},
+    index::{Base, TIMESTAMP_LIFETIME, advance},
     path::PublicPath,
+    proposal::{IndexKeys, Proposal, SignerKeys},
     release::Release,
     time::{DAY, Time},
     trust::{
@@ -40,6 +41,10 @@ fn key(seed: u8) -> SecretKey {
 
 fn keys() -> IndexKeys {
     IndexKeys { snapshot: key(3), catalog: key(4) }
+}
+
+fn signer_keys() -> SignerKeys {
+    SignerKeys { timestamp: key(5), bins: key(6) }
 }
 
 /// The n-th plugin. Names are spread as names are: no two bins get the same share.
@@ -89,11 +94,12 @@ impl Source {
             targets: Signers::one(&key(2)),
         };
         let bins = Bins::new("bin", BitLength::new(u64::from(BIN_BITS)).expect("bits"));
-        let targets = writer::targets(terms, &Signers::one(&key(4)), &Signers::one(&key(2)));
+        let both = |first| Signers::every([&first, &key(6)]).expect("two keys");
+        let targets = writer::targets(terms, &both(key(4)), &Signers::one(&key(2)));
         let offline = [
             ("root", writer::root(terms, &signers).sign(&[&key(1)])),
             ("targets", targets.sign(&[&key(2)])),
-            ("index", writer::index(terms, &Signers::one(&key(3)), &bins).sign(&[&key(2)])),
+            ("index", writer::index(terms, &both(key(3)), &bins).sign(&[&key(2)])),
         ];
         let role = |(role, bytes): &(&str, Vec<u8>)| OfflineRole {
             role: (*role).into(),
@@ -120,12 +126,18 @@ impl Source {
 
     /// Puts the files at the head in place, with a pointer of this version.
     fn publish(&mut self, pointer: u64) {
-        let revision = advance(Base::default(), &self.events, &keys()).expect("an index");
+        let revision = advance(Base::default(), &self.events).expect("an index");
+        let proposal = Proposal::of(&revision, &keys());
         let head = NonZeroU64::new(revision.cursor.head.seq).expect("a place");
         let version = NonZeroU64::new(pointer).expect("a version");
         let terms = Terms { version, expires: Time::from_unix(BEGINNING + TIMESTAMP_LIFETIME) };
-        let (_, snapshot) = revision.files.last().expect("a snapshot");
-        let timestamp = writer::timestamp(terms, head, snapshot).sign(&[&key(5)]);
+        let mut snapshot = Vec::new();
+        for (file, document) in &revision.roles {
+            // The last one is the snapshot.
+            snapshot = proposal.complete(&file.role, document, &signer_keys()).expect("a signature");
+            self.files.insert(PublicPath::Role(file.clone()).to_string(), snapshot.clone());
+        }
+        let timestamp = writer::timestamp(terms, head, &snapshot).sign(&[&key(5)]);
         self.files.extend(revision.files.into_iter().map(|(path, bytes)| (path.to_string(), bytes)));
         self.files.insert(PublicPath::Timestamp.to_string(), timestamp);
     }

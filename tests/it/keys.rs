@@ -87,10 +87,11 @@ fn every_role_is_rotated_while_old_and_new_hosts_go_on() {
     stage.new_key("targets", "targets-4.key");
     let root_3 = stage.key_id("registry/keys/offline/root-3.key");
     let targets_3 = stage.key_id("registry/keys/offline/targets-3.key");
-    let ceremonies: [(&[&str], &[&str], &[&str]); 7] = [
+    let ceremonies: [(&[&str], &[&str], &[&str]); 8] = [
         (&["rotate", "--role", "timestamp"], &["root-1", "root-2"], &["root"]),
         (&["rotate", "--role", "snapshot"], &["root-1", "root-3", "targets-1", "targets-2"], &["index", "root"]),
         (&["rotate", "--role", "catalog"], &["targets-2", "targets-3"], &["targets"]),
+        (&["rotate", "--role", "bins"], &["targets-1", "targets-3"], &["index", "targets"]),
         (&["rotate", "--role", "root", "--old", &root_3, "--key", "root-4.key"], &["root-1", "root-2"], &["root"]),
         (
             &["rotate", "--role", "targets", "--old", &targets_3, "--key", "targets-4.key"],
@@ -297,7 +298,7 @@ fn an_import_that_is_cut_off_is_finished_by_the_next_start() {
         assert_eq!(fs::read(trust("2.root.json")).expect("a root"), done, "the same bytes");
         assert!(trust("4.snapshot.json").exists() && !trust("5.snapshot.json").exists(), "one event and no more");
         assert!(!stage.file("registry/ceremony/pending.json").exists());
-        assert!(!stage.file("registry/keys/online/snapshot.key.next").exists());
+        assert!(!stage.file("registry/keys/indexer/snapshot.key.next").exists());
         assert_eq!(stage.import().json()["outcome"], "already");
     }
 }
@@ -305,7 +306,7 @@ fn an_import_that_is_cut_off_is_finished_by_the_next_start() {
 /// A copy has lost the modes of its files.
 fn private(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
-    for path in ["keys", "keys/online", "keys/offline"] {
+    for path in ["keys", "keys/indexer", "keys/signer", "keys/offline"] {
         fs::set_permissions(folder.join(path), fs::Permissions::from_mode(0o700)).expect("a mode");
     }
 }

@@ -21,4 +21,5 @@ mod publisher;
 mod races;
 mod readme;
 mod serve;
+mod signer;
 mod tree;

@@ -189,6 +189,24 @@ impl Stage {
         self.once_ready(self.starting_with("", "127.0.0.1:0", more))
     }
 
+    /// Runs the signer with the keys in this folder.
+    pub(crate) fn signer(&self, keys: &str) -> Server {
+        let ready = self.dir.path().join("signer-ready");
+        let _left_by_an_earlier_one = fs::remove_file(&ready);
+        let log = fs::File::create(self.dir.path().join("signer.log")).expect("a log");
+        let args = ["signer", "--dir", "registry", "--keys", keys, "--ready-file", "signer-ready"];
+        let child = self.prepared("", args).stdout(Stdio::null()).stderr(log).spawn();
+        let mut signer = Server { child: child.expect("the program runs"), url: String::new() };
+        let until = Instant::now() + PATIENCE;
+        while !ready.exists() {
+            let ended = signer.child.try_wait().expect("a child");
+            let said = || fs::read_to_string(self.dir.path().join("signer.log")).unwrap_or_default();
+            assert!(ended.is_none() && Instant::now() < until, "the signer is not ready ({ended:?}): {}", said());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        signer
+    }
+
     fn serve_as(&self, prepare: &str, listen: &str) -> Server {
         self.once_ready(self.starting(prepare, listen))
     }
@@ -300,6 +318,11 @@ impl Drop for Server {
 impl Server {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends it by SIGKILL, as a lack of memory would.
+    pub(crate) fn kill(self) {
+        drop(self);
     }
 
     /// Ends it by SIGTERM, as an operator would.

@@ -15,7 +15,9 @@ pub(crate) async fn backup(args: &Backup, output: Output) -> Result<(), Failure>
     drop(spinner);
     let keys = match made.keys {
         true => format!("{WARN}the online keys are in it{WARN:#}: keep it as you keep the registry"),
-        false => "the online keys are not in it: keep a copy of `keys/online/` elsewhere".to_owned(),
+        false => {
+            "the online keys are not in it: keep copies of `keys/indexer/` and `keys/signer/` elsewhere".to_owned()
+        }
     };
     let text = format!(
         "{GOOD}backed up{GOOD:#} {NAME}{}{NAME:#} to {NAME}{}{NAME:#} {DIM}up to event {}{DIM:#}\n\
@@ -52,7 +54,7 @@ pub(crate) async fn restore(args: &Restore, output: Output) -> Result<(), Failur
     text += &match &made.signed {
         Signing::Done => format!("\nrun it with {NAME}stoa serve --dir {to}{NAME:#}"),
         Signing::NoKeys => format!(
-            "\n{WARN}the online keys are missing{WARN:#}: put them to {to}/keys/online/, then run it with \
+            "\n{WARN}the online keys are missing{WARN:#}: put them to {to}/keys/indexer/ and {to}/keys/signer/, then run it with \
              {NAME}stoa serve --dir {to}{NAME:#}"
         ),
         Signing::Lost(why) => format!(

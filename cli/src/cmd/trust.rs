@@ -145,8 +145,9 @@ fn best(rows: &[Row]) -> Option<&Row> {
 
 /// Writes the files of a registry of that size, as the indexer would, and measures them.
 fn row(bits: u64, plugins: u64) -> Result<Row, Failure> {
-    let key = SecretKey::from_seed([0; 32]);
+    let (key, second) = (SecretKey::from_seed([0; 32]), SecretKey::from_seed([1; 32]));
     let signers = writer::Signers::one(&key);
+    let both = writer::Signers::every([&key, &second])?;
     let terms = |version: u64| Terms {
         version: NonZeroU64::new(version).unwrap_or(NonZeroU64::MIN),
         expires: Time::from_unix(1_800_000_000).plus(3650 * DAY),
@@ -164,12 +165,10 @@ fn row(bits: u64, plugins: u64) -> Result<Row, Failure> {
         id.map(|id| (PublicPath::target_path(&id), Target::of(&n.to_be_bytes())))
     });
     let targets = targets.collect::<Result<BTreeMap<_, _>, _>>()?;
-    let bin = writer::bin(terms(plugins.max(1)), &names[0], &targets).sign(&[&key]);
+    let bin = writer::bin(terms(plugins.max(1)), &names[0], &targets).sign(&[&key, &second]);
     let timestamp = writer::timestamp(terms(plugins.max(1)), NonZeroU64::MIN, &snapshot).sign(&[&key]);
-    let offline = [
-        writer::targets(terms(1), &signers, &signers).sign(&[&key]),
-        writer::index(terms(1), &signers, &bins).sign(&[&key]),
-    ];
+    let offline =
+        [writer::targets(terms(1), &both, &signers).sign(&[&key]), writer::index(terms(1), &both, &bins).sign(&[&key])];
     let limits = Limits::default();
     let possible = snapshot.len() as u64 <= limits.snapshot_bytes && bin.len() as u64 <= limits.targets_bytes;
     let (timestamp, snapshot, bin) = (Size::of(&timestamp)?, Size::of(&snapshot)?, Size::of(&bin)?);

@@ -1,18 +1,18 @@
 //! Whether a copy is what the log makes.
 //!
 //! The index is a function of the log (`stoa_core::index`), signatures apart: a fold of the archived events gives what
-//! snapshot, bins and catalog have to say, and with them the digest of every document. Keys that are made for the
-//! occasion sign it, and their signatures are not compared: those of the copy are verified from the pinned root.
+//! snapshot, bins and catalog have to say, and with them the digest of every document. Signatures are not compared: those of
+//! the copy are verified from the pinned root.
 
 use std::{num::NonZeroU64, path::Path, sync::Arc};
 
 use serde_json::Value;
 use stoa_core::{
     event::Sealed,
-    index::{Base, Fold, IndexError, IndexKeys},
+    index::{Base, Fold, IndexError},
     path::{PublicPath, RoleFile},
     time::Time,
-    trust::{Config, SecretKey},
+    trust::Config,
 };
 use stoa_loader::transport::{Answer, Folder as Tree, Transport as _};
 
@@ -63,13 +63,15 @@ pub(crate) async fn replay(
             return Err(Fault::Archive(format!("it ends at event {ends}, and the copy covers event {}", head.seq)));
         }
     }
-    let revision = fold.finish(&keys()?).map_err(|error| Fault::Archive(chain(&error)))?;
+    let revision = fold.finish().map_err(|error| Fault::Archive(chain(&error)))?;
+    let roles = revision.roles.into_iter().map(|(file, document)| (PublicPath::Role(file), document.into_bytes()));
+    let made: Vec<_> = revision.files.into_iter().chain(roles).collect();
     let mut files = 0;
-    for (path, bytes) in &revision.files {
+    for (path, bytes) in &made {
         // Older revisions of a role are no part of what the pointer reaches; a fold makes the newest alone.
         compare(&tree, path, bytes).await?;
         files += 1;
-        spinner.say(format!("files: {files} of {}", revision.files.len()));
+        spinner.say(format!("files: {files} of {}", made.len()));
     }
     Ok(Replayed { events, seq: head.seq, files })
 }
@@ -122,14 +124,4 @@ fn read(archive: &Path, seq: u64) -> Result<Sealed, Fault> {
         return Err(Fault::Archive(format!("`{}` has event {}", path.display(), event.event().seq)));
     }
     Ok(event)
-}
-
-/// Keys that nobody has to trust.
-fn keys() -> Result<IndexKeys, Fault> {
-    let key = || {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|error| Fault::Archive(format!("no randomness: {error}")))?;
-        Ok::<_, Fault>(SecretKey::from_seed(seed))
-    };
-    Ok(IndexKeys { snapshot: key()?, catalog: key()? })
 }

@@ -21,15 +21,18 @@ pub(super) const BIN_BITS: u8 = 8;
 
 /// The first documents, to be signed by people with these keys.
 pub(super) fn offer(root: Signers, targets: Signers, online: &OnlineKeys, expires: Time) -> Result<Offer, Failure> {
+    let OnlineKeys { indexer, signer } = online;
     let top = RootSigners {
         root,
-        timestamp: Signers::one(&online.timestamp),
-        snapshot: Signers::one(&online.snapshot),
+        timestamp: Signers::one(&signer.timestamp),
+        snapshot: Signers::one(&indexer.snapshot),
         targets,
     };
     let bins = Bins::new("bin", BitLength::new(u64::from(BIN_BITS))?);
-    let roster = Roster::new(top, Signers::one(&online.catalog), Signers::one(&online.snapshot), bins);
-    Ok(Offer::begin(roster, expires)?)
+    // Neither the indexer nor the signer alone can make a file that vouches for a plugin.
+    let catalog = Signers::every([&indexer.catalog, &signer.bins])?;
+    let both = Signers::every([&indexer.snapshot, &signer.bins])?;
+    Ok(Offer::begin(Roster::new(top, catalog, both, bins), expires)?)
 }
 
 /// The first documents, signed at once by keys that all lie here: for a first look, see decision 0008.

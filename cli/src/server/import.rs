@@ -10,6 +10,7 @@ use std::path::Path;
 use bytes::Bytes;
 use stoa_core::{
     event::{ActorId, Draft, Fact, OfflineRole, Sealed},
+    path::{PublicPath, RoleFile},
     time::Time,
     trust::{
         KeyId,
@@ -163,7 +164,11 @@ async fn finish(
     let named = |id: &KeyId| !after.roster().roles_of(id).is_empty();
     let online = keys::take_next_online(layout.dir(), named)?;
     let follower = registry.follower(name, OnlineKeys::load(layout.dir())?, &layout.read_root()?, None);
-    follower.prepare().await?;
+    let root = PublicPath::Role(RoleFile {
+        version: after.terms(OfflineDocument::Root).version.get(),
+        role: OfflineDocument::Root.name().to_owned(),
+    });
+    follower.prepare(&root, after.bytes(OfflineDocument::Root), now).await?;
     put(registry, offer, after, OfflineDocument::Root).await?;
     follower.catch_up(now).await?;
     follower.update_pages().await?;

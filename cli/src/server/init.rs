@@ -93,10 +93,12 @@ fn require_own(offer: &Offer, online: &OnlineKeys) -> Result<(), Failure> {
             .hint("`stoa keys import` is for it"));
     }
     for (role, key) in [
-        (KeyRole::Snapshot, &online.snapshot),
-        (KeyRole::Bins, &online.snapshot),
-        (KeyRole::Catalog, &online.catalog),
-        (KeyRole::Timestamp, &online.timestamp),
+        (KeyRole::Snapshot, &online.indexer.snapshot),
+        (KeyRole::Bins, &online.indexer.snapshot),
+        (KeyRole::Bins, &online.signer.bins),
+        (KeyRole::Catalog, &online.indexer.catalog),
+        (KeyRole::Catalog, &online.signer.bins),
+        (KeyRole::Timestamp, &online.signer.timestamp),
     ] {
         if !offer.roster().signers(role).keys().contains_key(key.id()) {
             return Err(Failure::new(format!(

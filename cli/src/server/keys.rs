@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use stoa_core::trust::{KeyId, SecretKey};
+use stoa_core::{
+    proposal::{IndexKeys, SignerKeys},
+    trust::{KeyId, SecretKey},
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -14,15 +17,50 @@ use crate::{
 pub(super) const OFFLINE_KEYS: usize = 3;
 pub(super) const OFFLINE_THRESHOLD: u64 = 2;
 
-/// The names of the online keys, which are those of their roles.
-pub(super) const ONLINE: [&str; 3] = ["snapshot", "catalog", "timestamp"];
+/// The names of the online keys.
+pub(super) const ONLINE: [&str; 4] = ["snapshot", "catalog", "timestamp", "bins"];
+
+/// Who needs keys while a registry runs: each has a folder of its own below `keys/`, and needs no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holder {
+    Indexer,
+    Signer,
+}
+
+impl Holder {
+    /// The name of its folder.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Indexer => "indexer",
+            Self::Signer => "signer",
+        }
+    }
+
+    /// The names of its keys.
+    pub(super) const fn keys(self) -> [&'static str; 2] {
+        let [snapshot, catalog, timestamp, bins] = ONLINE;
+        match self {
+            Self::Indexer => [snapshot, catalog],
+            Self::Signer => [timestamp, bins],
+        }
+    }
+
+    /// Who needs the online key of this name.
+    fn of(name: &str) -> Self {
+        if Self::Indexer.keys().contains(&name) { Self::Indexer } else { Self::Signer }
+    }
+
+    /// Where its keys lie in a registry's folder.
+    pub(super) fn folder(self, dir: &Path) -> PathBuf {
+        folder(dir, self.name())
+    }
+}
 
 /// The keys that a running registry needs.
 #[derive(Debug)]
 pub(super) struct OnlineKeys {
-    pub(super) snapshot: SecretKey,
-    pub(super) catalog: SecretKey,
-    pub(super) timestamp: SecretKey,
+    pub(super) indexer: IndexKeys,
+    pub(super) signer: SignerKeys,
 }
 
 /// The keys that only ceremonies need: they belong on other machines.
@@ -38,13 +76,13 @@ fn folder(dir: &Path, kind: &str) -> PathBuf {
 
 impl OnlineKeys {
     pub(super) fn generate(dir: &Path) -> Result<Self, Failure> {
-        let key = |name| generate(&folder(dir, "online"), name);
-        Ok(Self { snapshot: key("snapshot")?, catalog: key("catalog")?, timestamp: key("timestamp")? })
+        let [snapshot, catalog] = all(Holder::Indexer, |name| generate(&Holder::Indexer.folder(dir), name))?;
+        let [timestamp, bins] = all(Holder::Signer, |name| generate(&Holder::Signer.folder(dir), name))?;
+        Ok(Self { indexer: IndexKeys { snapshot, catalog }, signer: SignerKeys { timestamp, bins } })
     }
 
     pub(super) fn load(dir: &Path) -> Result<Self, Failure> {
-        let key = |name: &str| load(&folder(dir, "online").join(format!("{name}.key")));
-        Ok(Self { snapshot: key("snapshot")?, catalog: key("catalog")?, timestamp: key("timestamp")? })
+        Ok(Self { indexer: indexer_keys(dir)?, signer: signer_keys(&Holder::Signer.folder(dir))? })
     }
 }
 
@@ -66,6 +104,24 @@ impl OnlineKeys {
         }
         Ok(ids)
     }
+}
+
+/// The keys of the indexer of the registry in `dir`.
+pub(super) fn indexer_keys(dir: &Path) -> Result<IndexKeys, Failure> {
+    let folder = Holder::Indexer.folder(dir);
+    let [snapshot, catalog] = all(Holder::Indexer, |name| load(&folder.join(format!("{name}.key"))))?;
+    Ok(IndexKeys { snapshot, catalog })
+}
+
+/// The keys of the signer, which may lie anywhere.
+pub(super) fn signer_keys(folder: &Path) -> Result<SignerKeys, Failure> {
+    let [timestamp, bins] = all(Holder::Signer, |name| load(&folder.join(format!("{name}.key"))))?;
+    Ok(SignerKeys { timestamp, bins })
+}
+
+fn all(holder: Holder, key: impl Fn(&str) -> Result<SecretKey, Failure>) -> Result<[SecretKey; 2], Failure> {
+    let [first, second] = holder.keys();
+    Ok([key(first)?, key(second)?])
 }
 
 impl OfflineKeys {
@@ -92,7 +148,7 @@ pub(super) fn next_online(dir: &Path, name: &str) -> Result<SecretKey, Failure> 
 
 /// Where the online key of this name lies.
 fn place(dir: &Path, name: &str) -> PathBuf {
-    folder(dir, "online").join(format!("{name}.key"))
+    Holder::of(name).folder(dir).join(format!("{name}.key"))
 }
 
 fn next_path(dir: &Path, name: &str) -> PathBuf {
@@ -123,15 +179,14 @@ pub(super) fn take_next_online(dir: &Path, named: impl Fn(&KeyId) -> bool) -> Re
 /// Brings the online keys from one folder of a registry to another of the same registry, where all are there: what was
 /// rotated since is replaced. Gives whether they are. Offline keys are never copied.
 pub(super) fn copy_online(from: &Path, to: &Path) -> Result<bool, Failure> {
-    let (from, to) = (folder(from, "online"), folder(to, "online"));
-    let names = ONLINE.map(|name| format!("{name}.key"));
-    if names.iter().any(|name| !from.join(name).exists()) {
+    if ONLINE.iter().any(|name| !place(from, name).exists()) {
         return Ok(false);
     }
     // A rotation may have been begun: then both keys are needed.
-    let next = names.iter().map(|name| format!("{name}.next")).filter(|name| from.join(name).exists());
-    for name in names.iter().cloned().chain(next) {
-        let (secret, target) = (read_secret(&from.join(&name))?, to.join(&name));
+    let next = ONLINE.map(|name| (next_path(from, name), next_path(to, name)));
+    let next = next.into_iter().filter(|(from, _)| from.exists());
+    for (from, target) in ONLINE.map(|name| (place(from, name), place(to, name))).into_iter().chain(next) {
+        let secret = read_secret(&from)?;
         let there = target.exists().then(|| read_secret(&target)).transpose()?;
         match there {
             Some(there) if there == secret => {}
@@ -140,8 +195,8 @@ pub(super) fn copy_online(from: &Path, to: &Path) -> Result<bool, Failure> {
             None => write_secret(&target, hex(&*secret).as_bytes())?,
         }
     }
-    for name in names.iter().map(|name| format!("{name}.next")).filter(|name| !from.join(name).exists()) {
-        remove(&to.join(name))?;
+    for name in ONLINE.into_iter().filter(|name| !next_path(from, name).exists()) {
+        remove(&next_path(to, name))?;
     }
     Ok(true)
 }
@@ -205,12 +260,16 @@ mod tests {
     fn a_secret_is_its_owners_alone_and_reads_back() {
         let dir = tempfile::tempdir().expect("a folder");
         let keys = OnlineKeys::generate(dir.path()).expect("keys");
-        let path = dir.path().join("keys/online/timestamp.key");
+        let path = dir.path().join("keys/signer/timestamp.key");
         let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let again = OnlineKeys::load(dir.path()).expect("keys");
-        assert_eq!(again.timestamp.id(), keys.timestamp.id());
-        assert_ne!(again.timestamp.id(), keys.snapshot.id());
+        let ids = |keys: &OnlineKeys| {
+            let OnlineKeys { indexer, signer } = keys;
+            [&indexer.snapshot, &indexer.catalog, &signer.timestamp, &signer.bins].map(|key| key.id().clone())
+        };
+        assert_eq!(ids(&again), ids(&keys));
+        assert_eq!(std::collections::BTreeSet::from(ids(&keys)).len(), 4);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use stoa_core::{
 use super::{
     ceremony,
     installed::installed,
-    keys::{ONLINE, OnlineKeys, next_online},
+    keys::{Holder, ONLINE, OnlineKeys, next_online},
     registry::{Layout, Registry},
 };
 use crate::report::Failure;
@@ -48,7 +48,7 @@ pub(crate) fn begin(
             .hint("`stoa keys add`, `remove`, `rotate` and `renew` change its keys"));
     }
     let (root, targets) = (Signers::new(root, threshold)?, Signers::new(targets, threshold)?);
-    let there = dir.join("keys").join("online").exists();
+    let there = Holder::Signer.folder(dir).exists();
     let online = if there { OnlineKeys::load(dir)? } else { OnlineKeys::generate(dir)? };
     ceremony::offer(root, targets, &online, expires)
 }

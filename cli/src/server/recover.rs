@@ -53,6 +53,7 @@ pub(crate) async fn recover(dir: &Path, loss: &Loss<'_>, now: Time) -> Result<Re
     let _alone = Exclusive::take(dir)?;
     // What events name that are not replayed yet is garbage to a collector.
     let _uncollected = super::gc::alone(&layout)?;
+    let _unsigned = super::signer::alone(&layout)?;
     let registry = Registry::open(&layout).await?;
     let (own, newer) = (Left::new(dir), loss.newer.map(Left::new));
     let left: Vec<&Left> = newer.iter().chain([&own]).collect();

@@ -5,7 +5,8 @@
 //! root.json        the first root: what hosts pin
 //! ledger.sqlite    the truth
 //! blobs/           everything that is named: public/ is the tree that anyone may copy
-//! keys/online/     the keys that a running registry needs
+//! keys/indexer/    the keys of whoever proposes an index
+//! keys/signer/     the keys of whoever signs it, which may lie elsewhere
 //! keys/offline/    the keys of the ceremonies; they belong on other machines
 //! ceremony/        a ceremony that is being put in place
 //! ```
@@ -17,9 +18,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use stoa_api::OpenPublishes;
-use stoa_core::{digest::Digest, index::IndexKeys};
+use stoa_core::{digest::Digest, proposal::IndexKeys};
 use stoa_indexer::{
-    Follower,
+    Follower, Signing,
     gc::Collector,
     site::{Site, SiteConfig},
 };
@@ -77,6 +78,11 @@ impl Layout {
     /// Holds the lock of whoever collects garbage.
     pub(super) fn gc(&self) -> PathBuf {
         self.0.join("gc")
+    }
+
+    /// Holds the lock of a signer that is a process of its own.
+    pub(super) fn signer(&self) -> PathBuf {
+        self.0.join("signer")
     }
 
     /// The first root: what hosts pin.
@@ -144,8 +150,20 @@ impl Registry {
         Collector::new(self.ledger.clone(), self.blobs.clone(), claims, root)
     }
 
-    /// What follows an event.
+    /// What follows an event, all of it in this process.
     pub(super) fn follower(&self, name: &str, keys: OnlineKeys, root: &[u8], url: Option<&str>) -> Follower {
+        self.follower_signed_by(name, keys.indexer, Signing::Here(Box::new(keys.signer)), root, url)
+    }
+
+    /// What follows an event, with the signer here or elsewhere.
+    pub(super) fn follower_signed_by(
+        &self,
+        name: &str,
+        indexer: IndexKeys,
+        signing: Signing,
+        root: &[u8],
+        url: Option<&str>,
+    ) -> Follower {
         let site = Site::new(SiteConfig {
             name: name.to_owned(),
             base: "/".to_owned(),
@@ -153,7 +171,7 @@ impl Registry {
             api: url.map(str::to_owned),
             root: Some(Digest::of(root)),
         });
-        let index = IndexKeys { snapshot: keys.snapshot, catalog: keys.catalog };
-        Follower::new(self.ledger.clone(), self.blobs.clone(), index, keys.timestamp, root, site)
+        let (ledger, blobs) = (self.ledger.clone(), self.blobs.clone());
+        Follower::new(ledger, blobs, indexer, signing, root, site)
     }
 }

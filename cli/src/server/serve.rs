@@ -8,7 +8,7 @@ use stoa_api::{
     pulse::{Part, Pulse},
 };
 use stoa_core::time::Time;
-use stoa_indexer::{Follower, IndexerError};
+use stoa_indexer::{Follower, IndexerError, Signing};
 use stoa_store::{
     exclusive::Exclusive,
     ledger::{OperationId, Transaction},
@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     front::{Bounds, Front, make_room},
-    keys::OnlineKeys,
+    keys::{Holder, indexer_keys, signer_keys},
     left::{Left, require_whole},
     registry::{Layout, Registry, write_file},
     shelf::Shelf,
@@ -39,6 +39,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// While pages fail, or requests find no room, they are tried again this often.
 const OTHER_RETRY: Duration = Duration::from_secs(5);
+/// A signer that signs nothing for so long is told of.
+const SILENT: Duration = Duration::from_secs(5);
 /// How long a start waits for the index.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// How long connections have to end after a signal.
@@ -77,7 +79,7 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     let address = listener.local_addr()?;
     let url = args.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     super::import::resume(&layout, &registry, &settings.name, true, SystemClock.now()).await?;
-    let follower = registry.follower(&settings.name, OnlineKeys::load(&args.dir)?, &root, Some(&url));
+    let follower = follower(args, &registry, &settings.name, &root, &url)?;
     let wake = Wake::default();
     let hint = format!(
         "`stoa recover --dir {}` replays what an archive has, and says how to give up the rest",
@@ -105,6 +107,15 @@ pub(crate) async fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
     drop(registry);
     output.note(format_args!("{DIM}stopped{DIM:#}"));
     Ok(())
+}
+
+/// What follows the ledger. The signer's keys are not even looked for where another process has them.
+fn follower(args: &Serve, registry: &Registry, name: &str, root: &[u8], url: &str) -> Result<Follower, Failure> {
+    let signing = match args.no_signer {
+        true => Signing::Elsewhere,
+        false => Signing::Here(Box::new(signer_keys(&Holder::Signer.folder(&args.dir))?)),
+    };
+    Ok(registry.follower_signed_by(name, indexer_keys(&args.dir)?, signing, root, Some(url)))
 }
 
 fn api(registry: &Registry, folder: &Path, url: &str, wake: Wake, pulse: Pulse) -> Router {
@@ -154,6 +165,7 @@ async fn first_look(follower: &Follower, wake: &Wake) -> Result<(), Failure> {
 async fn follow(follower: Follower, registry: Registry, wake: Wake, pages: Wake, pulse: Pulse) {
     let _told = Told { part: Part::Index, pulse: pulse.clone() };
     let mut patience = SWEEP;
+    let mut unsigned_since = None;
     loop {
         tokio::select! {
             () = wake.0.notified() => {}
@@ -162,8 +174,7 @@ async fn follow(follower: Follower, registry: Registry, wake: Wake, pages: Wake,
         let began = tokio::time::Instant::now();
         match follower.catch_up(SystemClock.now()).await {
             Ok(seq) => {
-                patience = SWEEP;
-                pulse.signed(seq, SystemClock.now());
+                patience = wait_for_signer(&registry, seq, &mut unsigned_since, &pulse).await;
                 pages.ring();
                 tracing::debug!(seq, "the index is signed");
             }
@@ -191,6 +202,27 @@ async fn follow(follower: Follower, registry: Registry, wake: Wake, pages: Wake,
         }
         tokio::time::sleep_until(began + BATCH).await;
     }
+}
+
+/// Tells how far the index is signed, and gives how long to sleep: where the signer is another process, it is looked for
+/// again soon, and after a while its silence is told.
+async fn wait_for_signer(
+    registry: &Registry,
+    signed: u64,
+    since: &mut Option<tokio::time::Instant>,
+    pulse: &Pulse,
+) -> Duration {
+    let behind = registry.ledger.head().await.is_ok_and(|head| head.seq > signed);
+    if !behind {
+        *since = None;
+        pulse.signed(signed, SystemClock.now());
+        return SWEEP;
+    }
+    match since.get_or_insert_with(tokio::time::Instant::now).elapsed() > SILENT {
+        true => pulse.waits(Part::Index, format!("the signer has signed up to event {signed}"), SystemClock.now()),
+        false => pulse.signed(signed, SystemClock.now()),
+    }
+    BATCH
 }
 
 /// Writes something to each store, after requests could not.
@@ -255,17 +287,17 @@ fn shown(dir: &Path) -> String {
 }
 
 /// The signals that end a server. Listened for from the moment on that this is made.
-struct Ending {
+pub(super) struct Ending {
     term: Signal,
     interrupt: Signal,
 }
 
 impl Ending {
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn come(&mut self) {
+    pub(super) async fn come(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -21,8 +21,8 @@ use crate::{
     publisher::{self, PublisherError, Publishers},
     time::{DAY, Time},
     trust::{
-        self, Bins, BitLength, BitLengthError, SecretKey, bin_name,
-        writer::{self, Target, Terms},
+        self, Bins, BitLength, BitLengthError, bin_name,
+        writer::{self, Target, Terms, Unsigned},
     },
 };
 
@@ -31,15 +31,6 @@ use crate::{
 pub const INDEX_LIFETIME: i64 = 3650 * DAY;
 /// The timestamp lives a week and is signed anew every day: that long can a mirror freeze a client.
 pub const TIMESTAMP_LIFETIME: i64 = 7 * DAY;
-
-/// The online keys of the indexer. The timestamp's key is not among them: it is the signer's alone.
-#[derive(Debug)]
-pub struct IndexKeys {
-    /// Signs bins and snapshots.
-    pub snapshot: SecretKey,
-    /// Signs the catalog.
-    pub catalog: SecretKey,
-}
 
 /// The index as it stands at one event, as far as the next events touch it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,8 +61,10 @@ pub struct Cursor {
 pub struct Revision {
     /// The blobs of new releases, to be copied to the public tree before anything names them.
     pub artifacts: BTreeSet<Digest>,
-    /// The files, in the order in which they must be written. The snapshot is the last.
+    /// Records and documents: files that are named by their content and that nobody signs.
     pub files: Vec<(PublicPath, Vec<u8>)>,
+    /// Bins and catalog that are new, and then the snapshot, by the names that they get once they are signed.
+    pub roles: Vec<(RoleFile, Unsigned)>,
     /// The documents that changed.
     pub documents: Vec<Document>,
     /// Where the new snapshot stands.
@@ -165,23 +158,10 @@ pub fn timestamp_version(before: Option<NonZeroU64>, seq: u64, began: Time, now:
 ///
 /// # Errors
 /// [`IndexError`]: nothing has been written, and nothing may be.
-pub fn advance(base: Base, events: &[Sealed], keys: &IndexKeys) -> Result<Revision, IndexError> {
+pub fn advance(base: Base, events: &[Sealed]) -> Result<Revision, IndexError> {
     let mut fold = Fold::begin(base);
     events.iter().try_for_each(|event| fold.take(event))?;
-    fold.finish(keys)
-}
-
-/// What the index lists at one event, without any signature: what a signer compares.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Where it stands.
-    pub cursor: Cursor,
-    /// The bins that these events touch, with all that each lists.
-    pub bins: BTreeMap<String, BTreeMap<String, Target>>,
-    /// The documents that these events touch.
-    pub documents: BTreeMap<PluginId, Document>,
-    /// The keys of namespaces that these events touch.
-    pub publishers: BTreeMap<Namespace, Publishers>,
+    fold.finish()
 }
 
 /// The fold itself, for a stretch that is too long to be in memory: it keeps documents and records, not events.
@@ -351,22 +331,6 @@ impl Fold {
         self.changed.insert(role, Terms { version: event.place(), expires });
     }
 
-    /// What is listed after the events that were taken.
-    ///
-    /// # Errors
-    /// [`IndexError`], as of [`Fold::finish`].
-    pub fn listed(mut self) -> Result<Listed, IndexError> {
-        let mut documents = BTreeMap::new();
-        let bin_bits = self.list(|document, _| {
-            documents.insert(document.id.clone(), document);
-        })?;
-        let publishers = self.list_publishers(bin_bits)?.into_iter().map(|(keys, _)| (keys.namespace.clone(), keys));
-        let publishers = publishers.collect();
-        let bins = self.changed.keys().map(|role| (role.clone(), self.bins.remove(role).unwrap_or_default())).collect();
-        let cursor = Cursor { head: self.head, bin_bits, versions: self.versions };
-        Ok(Listed { cursor, bins, documents, publishers })
-    }
-
     /// Puts the documents that changed into their bins, and gives each with its bytes to `each`.
     fn list(&mut self, mut each: impl FnMut(Document, Vec<u8>)) -> Result<BitLength, IndexError> {
         if self.head.seq == self.from {
@@ -400,7 +364,7 @@ impl Fold {
     ///
     /// # Errors
     /// [`IndexError`], and [`IndexError::Nothing`] where no event was taken.
-    pub fn finish(mut self, keys: &IndexKeys) -> Result<Revision, IndexError> {
+    pub fn finish(mut self) -> Result<Revision, IndexError> {
         let records = std::mem::take(&mut self.records);
         let mut files: Vec<(PublicPath, Vec<u8>)> =
             records.into_iter().map(|(digest, bytes)| (PublicPath::Artifact(digest), bytes)).collect();
@@ -412,29 +376,26 @@ impl Fold {
         for (publishers, bytes) in self.list_publishers(bin_bits)? {
             files.push((PublicPath::Publishers(publishers.namespace, Digest::of(&bytes)), bytes));
         }
-        files.extend(self.changed.iter().map(|(role, terms)| self.role_file(role, *terms, keys)));
+        let mut roles: Vec<_> = self.changed.iter().map(|(role, terms)| self.role(role, *terms)).collect();
         let place = NonZeroU64::new(self.head.seq).ok_or(IndexError::Nothing(0))?;
         let terms = Terms { version: place, expires: self.head.time.plus(INDEX_LIFETIME) };
         let head = trust::Head { seq: self.head.seq, head: self.head.hash, format: 1 };
-        let snapshot = writer::snapshot(terms, &head, &self.versions).sign(&[&keys.snapshot]);
-        files.push((role_path("snapshot", place), snapshot));
+        roles.push((role_file(writer::SNAPSHOT, place), writer::snapshot(terms, &head, &self.versions)));
         let cursor = Cursor { head: self.head, bin_bits, versions: self.versions };
-        Ok(Revision { artifacts: self.artifacts, files, documents, cursor })
+        Ok(Revision { artifacts: self.artifacts, files, roles, documents, cursor })
     }
 
-    fn role_file(&self, role: &str, terms: Terms, keys: &IndexKeys) -> (PublicPath, Vec<u8>) {
-        let bytes = match role {
+    fn role(&self, role: &str, terms: Terms) -> (RoleFile, Unsigned) {
+        let none = BTreeMap::new();
+        let document = match role {
             // Nothing is in the catalog until there is a search bundle to vouch for.
-            writer::CATALOG => writer::catalog(terms, &BTreeMap::new()).sign(&[&keys.catalog]),
-            _ => {
-                let none = BTreeMap::new();
-                writer::bin(terms, role, self.bins.get(role).unwrap_or(&none)).sign(&[&keys.snapshot])
-            }
+            writer::CATALOG => writer::catalog(terms, &none),
+            _ => writer::bin(terms, role, self.bins.get(role).unwrap_or(&none)),
         };
-        (role_path(role, terms.version), bytes)
+        (role_file(role, terms.version), document)
     }
 }
 
-fn role_path(role: &str, version: NonZeroU64) -> PublicPath {
-    PublicPath::Role(RoleFile { version: version.get(), role: role.to_owned() })
+fn role_file(role: &str, version: NonZeroU64) -> RoleFile {
+    RoleFile { version: version.get(), role: role.to_owned() }
 }

@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod offer;
 pub mod path;
 pub mod policy;
+pub mod proposal;
 pub mod publisher;
 mod reader;
 pub mod release;

@@ -141,7 +141,7 @@ async fn verdict(truth: &[Fact], facts: &[Fact]) -> String {
     lying.upload(&blobs).await;
     let pointer = blobs.get(&BlobKey::Public(PublicPath::Timestamp), u64::MAX).await.expect("an answer");
     let run = lying.indexer(&blobs).run().await.expect("a run").expect("something new");
-    let error = left.signer(&blobs).sign(run.snapshot, left.now()).await.expect_err("a refusal");
+    let error = left.signer(&blobs).sign(&run.proposal, left.now()).await.expect_err("a refusal");
     let after = blobs.get(&BlobKey::Public(PublicPath::Timestamp), u64::MAX).await.expect("an answer");
     assert_eq!(after, pointer, "the pointer stays where it was");
     error.to_string()
@@ -170,7 +170,7 @@ async fn a_branch_without_its_epoch_is_refused() {
         }
     }
     left.commit(epoch(4)).await;
-    let refused = left.signer(&blobs).sign(run.snapshot, left.now()).await.expect_err("a refusal");
+    let refused = left.signer(&blobs).sign(&run.proposal, left.now()).await.expect_err("a refusal");
     let rule = "the signer refuses snapshot 5: event 4 is signed and lost, and the epoch 6 is not covered";
     assert_eq!(refused.to_string(), rule);
 }
@@ -187,7 +187,7 @@ async fn the_timestamps_version_counts_events_and_days() {
     let restored = world.tree().await;
     let run = world.indexer(&restored).run().await.expect("a run").expect("something new");
     let later = world.now().plus(5 * DAY);
-    assert_eq!(world.signer(&restored).sign(run.snapshot, later).await.expect("a signature"), moved(8));
+    assert_eq!(world.signer(&restored).sign(&run.proposal, later).await.expect("a signature"), moved(8));
 }
 
 fn fact(number: usize, kind: u8) -> Fact {

@@ -91,7 +91,7 @@ async fn interleaved(world: &World, stop_at: usize) -> MemoryBlobs {
     let slow = tokio::spawn(async move { first.run().await });
     stopped.reached().await;
     let run = second.run().await.expect("the second run").expect("something new");
-    world.signer(&blobs).sign(run.snapshot, world.now()).await.expect("a signature");
+    world.signer(&blobs).sign(&run.proposal, world.now()).await.expect("a signature");
     stopped.release();
     let late = slow.await.expect("a task").expect("the first run").expect("something new");
     assert_eq!(late, run, "both made the same");

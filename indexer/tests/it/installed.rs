@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stoa_core::{
-    index::IndexKeys,
+    proposal::IndexKeys,
     trust::{
         SecretKey,
         ceremony::{Offer, OfflineDocument, Standing},
@@ -101,8 +101,8 @@ async fn an_indexer_with_a_key_that_is_not_named_any_more_writes_nothing() {
     assert!(after.keys().all(|path| before.contains_key(path)), "the archive alone may grow");
 
     let run = indexer(&world, &blobs, key(7)).run().await.expect("the new key").expect("something new");
-    assert_eq!(run.snapshot.get(), 4);
-    assert_eq!(world.signer(&blobs).sign(run.snapshot, world.now()).await.expect("a signature"), moved(4));
+    assert_eq!(run.head.seq, 4);
+    assert_eq!(world.signer(&blobs).sign(&run.proposal, world.now()).await.expect("a signature"), moved(4));
     assert_eq!(world.read_as_client(&blobs).await, 4);
 }
 
@@ -121,9 +121,9 @@ async fn no_run_ends_before_the_keys_of_today_are_in_place() {
     world.install(&offer, &after).await;
     let blobs = world.tree().await;
     let run = indexer(&world, &blobs, key(7)).run().await.expect("a run").expect("something new");
-    assert_eq!((run.snapshot.get(), run.more), (602, false));
+    assert_eq!((run.head.seq, run.more), (602, false));
+    world.signer(&blobs).sign(&run.proposal, world.now()).await.expect("a signature");
     let snapshots: Vec<String> = immutable(&blobs).await.into_keys().filter(|path| path.contains("snapshot")).collect();
     assert_eq!(snapshots, ["public/trust/602.snapshot.json"]);
-    world.signer(&blobs).sign(run.snapshot, world.now()).await.expect("a signature");
     assert_eq!(world.read_as_client(&blobs).await, 602);
 }

@@ -71,9 +71,9 @@ async fn a_key_that_the_ledger_does_not_have_is_refused_by_the_signer() {
     thief.commit(stated(&thief, 1, Change::Add { key: stolen.public().clone() }, &[&stolen])).await;
     thief.commit(released(&[("demo:alpha", "1.0.0")])).await;
     thief.commit(stated(&thief, 2, Change::Demand { signatures: true }, &[&stolen])).await;
-    thief.indexer(&blobs).run().await.expect("a run");
-    let error = honest.signer(&blobs).sign(5.try_into().expect("a version"), honest.now()).await.expect_err("refused");
-    // Its snapshot names another chain; nothing else has to be looked at.
+    let run = thief.indexer(&blobs).run().await.expect("a run").expect("something new");
+    let error = honest.signer(&blobs).sign(&run.proposal, honest.now()).await.expect_err("refused");
+    // It names another chain; nothing else has to be looked at.
     assert!(matches!(error, IndexerError::Forked { seq: 5, .. }), "{error}");
     let pointer = blobs.get(&BlobKey::Public(PublicPath::Timestamp), 1 << 20).await.expect("an answer");
     assert!(pointer.is_none());

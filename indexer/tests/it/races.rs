@@ -61,6 +61,7 @@ async fn an_indexer_that_was_overtaken_by_one_that_saw_more_never_moves_the_poin
     let (mut world, blobs) = before_the_run().await;
     let first = moves(&blobs).await;
     let pointer = "public/trust/timestamp.json";
+    let older = world.indexer(&blobs).run().await.expect("a run").expect("something new").proposal;
     let mut stopped = blobs.hooks().stop_before(Call::PutIf, pointer);
     let (slow, now) = (world.follower(&blobs), world.now());
     let slow = tokio::spawn(async move { slow.catch_up(now).await });
@@ -77,7 +78,7 @@ async fn an_indexer_that_was_overtaken_by_one_that_saw_more_never_moves_the_poin
     assert_eq!((moves(&blobs).await, world.read_as_client(&blobs).await), (first + 2, 5));
     assert_eq!(files(&blobs, Area::Public).await, after, "it wrote nothing more");
 
-    let late = world.signer(&blobs).sign(std::num::NonZeroU64::new(4).expect("not 0"), world.now()).await;
+    let late = world.signer(&blobs).sign(&older, world.now()).await;
     assert_eq!(late.expect("an answer"), Signed::Already);
 
     // One after the other, without any race, makes the same files.

@@ -15,7 +15,7 @@ const ALPHA: (&str, &str) = ("demo:alpha", "1.0.0");
 async fn other_bytes_under_an_immutable_name_stop_the_run() {
     let world = World::with([namespace("demo"), released(&[ALPHA])]).await;
     let good = world.tree().await;
-    world.indexer(&good).run().await.expect("a run");
+    world.index(&good).await.expect("an index");
     let planned: Vec<_> = writes(&good).into_iter().filter(|(call, _)| *call == Call::PutNew).collect();
     // 3 events, the record, the document, 4 bins, the catalog, the snapshot.
     assert_eq!(planned.len(), 11, "{planned:#?}");
@@ -24,7 +24,7 @@ async fn other_bytes_under_an_immutable_name_stop_the_run() {
     for (_, path) in planned {
         let blobs = world.tree().await;
         put(&blobs, &path.parse::<BlobKey>().expect("a key"), b"other bytes").await;
-        let error = world.indexer(&blobs).run().await.expect_err("it diverges");
+        let error = world.index(&blobs).await.expect_err("it diverges");
         let (found, expected) =
             (Digest::of(b"other bytes").to_string(), Digest::of(&expected_files[&path]).to_string());
         assert!(

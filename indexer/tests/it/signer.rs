@@ -2,24 +2,28 @@
 
 use std::{collections::BTreeMap, num::NonZeroU64};
 
+use serde_json::json;
 use stoa_core::{
     digest::Digest,
     document::{Document, State},
     index::bin_of,
     path::PublicPath,
-    time::DAY,
+    proposal::Proposal,
+    time::{DAY, Time},
     trust::{
-        BitLength, Head,
-        writer::{self, Target, Terms},
+        BitLength, Head, SecretKey, TrustError,
+        writer::{self, Target, Terms, Unsigned},
     },
 };
 use stoa_indexer::{IndexerError, Signed};
 use stoa_store::{
-    blobs::{BlobKey, Blobs as _},
+    blobs::{Area, BlobKey, Blobs as _},
     memory::MemoryBlobs,
 };
 
-use crate::world::{BIN_BITS, World, id, key, keys, namespace, public, put, released, signed, unyanked, yanked};
+use crate::world::{
+    BEGINNING, BIN_BITS, World, files, id, key, keys, namespace, public, put, released, signed, yanked,
+};
 
 /// The last snapshot as the log makes it, taken apart, to be written again with a difference.
 struct Forged {
@@ -77,46 +81,65 @@ impl Forged {
 
     /// What `role` lists, for a change; it gets the version of this snapshot.
     fn rebin(&mut self, role: &str) -> &mut BTreeMap<String, Target> {
-        self.versions.insert(role.to_owned(), self.head.seq);
+        // A bin that the log changes has its version already: what it lists is the one lie.
+        self.versions.entry(role.to_owned()).and_modify(|version| {
+            if *version <= 4 {
+                *version = self.head.seq;
+            }
+        });
         self.bins.get_mut(role).expect("a bin")
     }
 
-    /// Writes everything but the pointer.
-    async fn write(&self, blobs: &MemoryBlobs) -> NonZeroU64 {
-        let version = NonZeroU64::new(self.head.seq).expect("a version");
-        let terms = |version| Terms {
-            version,
-            expires: stoa_core::time::Time::from_unix(crate::world::BEGINNING + 3650 * DAY),
-        };
+    /// Writes the documents, as the indexer may, and signs what the forger has to tell.
+    async fn propose(&self, blobs: &MemoryBlobs) -> Proposal {
         for document in self.documents.values() {
             let bytes = document.to_bytes().expect("bytes");
             let path = PublicPath::Document(document.id.clone(), Digest::of(&bytes));
             write_new(blobs, &BlobKey::Public(path), &bytes).await;
         }
-        let roles: BTreeMap<String, NonZeroU64> = self
-            .versions
-            .iter()
-            .map(|(role, version)| (role.clone(), NonZeroU64::new(*version).expect("a version")))
-            .collect();
+        let roles: BTreeMap<String, NonZeroU64> =
+            self.versions.iter().map(|(role, version)| (role.clone(), number(*version))).collect();
+        let mut signatures = serde_json::Map::new();
+        let mut sign = |role: &str, document: &Unsigned, key: &SecretKey| {
+            let signature = json!({"keyid": key.id(), "sig": key.sign(&document.payload())});
+            signatures.insert(role.to_owned(), signature);
+        };
         for (role, version) in roles.iter().filter(|(role, _)| role.starts_with("bin-")) {
-            let bytes = writer::bin(terms(*version), role, &self.bins[role]).sign(&[&key(self.seed)]);
-            write_new(blobs, &public(version.get(), role), &bytes).await;
+            sign(role, &self.bin(role, version.get()), &key(self.seed));
         }
-        let catalog = writer::catalog(terms(roles["catalog"]), &BTreeMap::new()).sign(&[&keys().catalog]);
-        write_new(blobs, &public(roles["catalog"].get(), "catalog"), &catalog).await;
-        let snapshot = writer::snapshot(terms(version), &self.head, &roles).sign(&[&key(self.seed)]);
-        put(blobs, &public(version.get(), "snapshot"), &snapshot).await;
-        version
+        sign("catalog", &writer::catalog(self.terms(self.versions["catalog"]), &BTreeMap::new()), &keys().catalog);
+        sign("snapshot", &writer::snapshot(self.terms(self.head.seq), &self.head, &roles), &key(self.seed));
+        let (head, seq) = (self.head.head, self.head.seq);
+        let wire = json!({"format": 1, "head": head, "seq": seq, "signatures": signatures});
+        Proposal::read(wire.to_string().as_bytes()).expect("a proposal")
     }
+
+    fn bin(&self, role: &str, version: u64) -> Unsigned {
+        writer::bin(self.terms(version), role, &self.bins[role])
+    }
+
+    /// As the log gives them: it says when each event was.
+    fn terms(&self, version: u64) -> Terms {
+        let event = i64::try_from(version - 1).expect("a small number");
+        Terms { version: number(version), expires: Time::from_unix(BEGINNING + 60 * event).plus(3650 * DAY) }
+    }
+}
+
+fn number(version: u64) -> NonZeroU64 {
+    NonZeroU64::new(version).expect("from 1")
 }
 
 async fn write_new(blobs: &MemoryBlobs, key: &BlobKey, bytes: &[u8]) {
     let _created_or_there = blobs.put_new(key, bytes.to_vec().into()).await.expect("a put");
 }
 
-/// What the signer says to the last snapshot of a registry when `forge` has changed it. Events up to 4 are
-/// signed; events 5 and 6, a second version of `demo:alpha` and a new plugin, are what the forger has to tell.
-async fn verdict(forge: impl FnOnce(&mut Forged)) -> IndexerError {
+async fn pointer(blobs: &MemoryBlobs) -> Option<bytes::Bytes> {
+    let blob = blobs.get(&BlobKey::Public(PublicPath::Timestamp), u64::MAX).await.expect("an answer");
+    blob.map(|blob| blob.bytes)
+}
+
+/// Events up to 4 are signed; events 5 and 6, a second version of `demo:alpha` and a new plugin, are not.
+async fn before_the_theft() -> (World, MemoryBlobs) {
     let alpha = released(&[("demo:alpha", "1.0.0"), ("demo:beta", "1.0.0")]);
     let mut world = World::with([namespace("demo"), alpha, yanked("demo:beta", "1.0.0")]).await;
     let blobs = world.tree().await;
@@ -124,20 +147,38 @@ async fn verdict(forge: impl FnOnce(&mut Forged)) -> IndexerError {
     world.commit(released(&[("demo:alpha", "1.1.0")])).await;
     world.commit(released(&[("demo:gamma", "1.0.0")])).await;
     world.upload(&blobs).await;
-    let pointer = blobs.get(&BlobKey::Public(PublicPath::Timestamp), u64::MAX).await.expect("an answer");
+    (world, blobs)
+}
+
+/// What the signer says to the forger's proposal: what is left of the registry is what it was before.
+async fn verdict(forge: impl FnOnce(&mut Forged)) -> IndexerError {
+    let (world, blobs) = before_the_theft().await;
+    // As far as an honest indexer goes.
+    world.indexer(&blobs).run().await.expect("a run");
+    let before = trust_files(&blobs).await;
     let mut forged = Forged::from(&world).await;
     forge(&mut forged);
-    let version = forged.write(&blobs).await;
-    let error = world.signer(&blobs).sign(version, world.now()).await.expect_err("a refusal");
-    let after = blobs.get(&BlobKey::Public(PublicPath::Timestamp), u64::MAX).await.expect("an answer");
-    assert_eq!(after, pointer, "the pointer stays where it was");
+    let proposal = forged.propose(&blobs).await;
+    let error = world.signer(&blobs).sign(&proposal, world.now()).await.expect_err("a refusal");
+    assert_eq!(trust_files(&blobs).await, before, "neither the pointer nor a name below it has changed");
     error
 }
 
-/// The rule of a refusal of snapshot 6.
-async fn rule(forge: impl FnOnce(&mut Forged)) -> String {
+async fn trust_files(blobs: &MemoryBlobs) -> crate::world::Files {
+    let mut found = files(blobs, Area::Public).await;
+    found.retain(|path, _| path.starts_with("public/trust/"));
+    found
+}
+
+/// The role for which too few have signed what the log makes of it.
+async fn refused(forge: impl FnOnce(&mut Forged)) -> String {
     match verdict(forge).await {
-        IndexerError::Refused { snapshot: 6, rule } => rule,
+        IndexerError::Trust(TrustError::Threshold { role, valid, needed, .. }) => {
+            // A snapshot has no second key, and of a bin's two the signer's is one.
+            let expected = if role == "snapshot" { (0, 1) } else { (1, 2) };
+            assert_eq!((valid, needed), expected, "{role}");
+            role
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -152,37 +193,32 @@ fn relist(document: &mut Document, text: &str, change: impl FnOnce(&mut stoa_cor
 
 #[tokio::test]
 async fn what_the_log_makes_is_signed() {
-    let mut world = World::with([namespace("demo"), released(&[("demo:alpha", "1.0.0")])]).await;
-    let blobs = world.tree().await;
-    world.index(&blobs).await.expect("an index");
-    world.commit(released(&[("demo:alpha", "1.1.0"), ("demo:gamma", "1.0.0")])).await;
-    world.commit(unyanked("demo:alpha", "1.0.0")).await;
-    world.upload(&blobs).await;
-    let snapshot = Forged::from(&world).await.write(&blobs).await;
-    let signed = world.signer(&blobs).sign(snapshot, world.now()).await.expect("a signature");
-    assert_eq!(signed, Signed::Moved(NonZeroU64::new(5).expect("a version")));
-    assert_eq!(world.read_as_client(&blobs).await, 5);
+    let (world, blobs) = before_the_theft().await;
+    world.indexer(&blobs).run().await.expect("a run");
+    let proposal = Forged::from(&world).await.propose(&blobs).await;
+    let signed = world.signer(&blobs).sign(&proposal, world.now()).await.expect("a signature");
+    assert_eq!(signed, Signed::Moved(number(6)));
+    assert_eq!(world.read_as_client(&blobs).await, 6);
 }
 
 #[tokio::test]
 async fn a_release_that_is_not_in_the_ledger_is_refused() {
-    let rule = rule(|forged| {
+    let role = refused(|forged| {
         forged.document("demo:gamma", |document| {
             let listing = document.releases[&version("1.0.0")].clone();
             document.releases.insert(version("6.6.6"), listing);
         });
     });
-    let expected = "event 6 of the ledger does not release `demo:gamma` 6.6.6 with these bytes";
-    assert_eq!(rule.await, expected);
+    assert_eq!(role.await, bin("demo:gamma"));
 }
 
 #[tokio::test]
 async fn a_new_release_with_other_bytes_or_at_another_time_is_refused() {
-    let expected = "event 5 of the ledger does not release `demo:alpha` 1.1.0 with these bytes";
     let other = Digest::of(b"other bytes");
     let change = |change: fn(&mut stoa_core::document::Listing, Digest)| {
-        rule(move |forged| forged.document("demo:alpha", |d| relist(d, "1.1.0", |listing| change(listing, other))))
+        refused(move |forged| forged.document("demo:gamma", |d| relist(d, "1.0.0", |listing| change(listing, other))))
     };
+    let expected = bin("demo:gamma");
     assert_eq!(change(|listing, other| listing.artifact.digest = other).await, expected);
     assert_eq!(change(|listing, _| listing.artifact.size += 1).await, expected);
     assert_eq!(change(|listing, other| listing.record = other).await, expected);
@@ -191,76 +227,161 @@ async fn a_new_release_with_other_bytes_or_at_another_time_is_refused() {
 
 #[tokio::test]
 async fn a_new_release_that_is_listed_as_asking_for_less_than_its_record_is_refused() {
-    let rule = rule(|forged| forged.document("demo:alpha", |d| relist(d, "1.1.0", |listing| listing.imports.clear())));
-    assert_eq!(rule.await, "the document of `demo:alpha` is not what the events up to 6 make of it");
+    let role =
+        refused(|forged| forged.document("demo:gamma", |d| relist(d, "1.0.0", |listing| listing.imports.clear())));
+    assert_eq!(role.await, bin("demo:gamma"));
 }
 
 #[tokio::test]
 async fn a_changed_release_is_refused() {
-    let rule = rule(|forged| {
+    let role = refused(|forged| {
         forged.document("demo:alpha", |d| relist(d, "1.0.0", |listing| listing.artifact.digest = Digest::of(b"other")));
     });
-    assert_eq!(rule.await, "`demo:alpha` 1.0.0 has changed");
+    assert_eq!(role.await, bin("demo:alpha"));
 }
 
 #[tokio::test]
 async fn a_release_that_vanished_is_refused() {
-    let rule = rule(|forged| {
+    let role = refused(|forged| {
         forged.document("demo:alpha", |document| {
             document.releases.remove(&version("1.0.0"));
         });
     });
-    assert_eq!(rule.await, "`demo:alpha` 1.0.0 has vanished");
+    assert_eq!(role.await, bin("demo:alpha"));
+}
+
+/// Whether `demo:beta` has a bin of its own or shares one that changes: then no version tells of the lie.
+fn role_of_beta() -> String {
+    let role = bin("demo:beta");
+    if role == bin("demo:alpha") || role == bin("demo:gamma") { role } else { "snapshot".to_owned() }
 }
 
 #[tokio::test]
 async fn a_plugin_that_vanished_is_refused() {
-    let rule = rule(|forged| {
+    let role = refused(|forged| {
         forged.rebin(&bin("demo:beta")).remove("index/demo/beta.json");
         forged.documents.remove("demo:beta");
     });
-    assert_eq!(rule.await, format!("`index/demo/beta.json` has vanished from `{}`", bin("demo:beta")));
+    assert_eq!(role.await, role_of_beta());
 }
 
 #[tokio::test]
 async fn a_yank_that_is_taken_back_without_an_event_is_refused() {
-    let rule =
-        rule(|forged| forged.document("demo:beta", |d| relist(d, "1.0.0", |listing| listing.state = State::Listed)));
-    assert_eq!(rule.await, "the document of `demo:beta` is not what the events up to 6 make of it");
+    let role =
+        refused(|forged| forged.document("demo:beta", |d| relist(d, "1.0.0", |listing| listing.state = State::Listed)));
+    assert_eq!(role.await, role_of_beta());
 }
 
 #[tokio::test]
 async fn words_that_no_release_says_are_refused() {
-    let rule =
-        rule(|forged| forged.document("demo:alpha", |document| document.about.description = "Free money".into()));
-    assert_eq!(rule.await, "the document of `demo:alpha` is not what the events up to 6 make of it");
+    let role =
+        refused(|forged| forged.document("demo:alpha", |document| document.about.description = "Free money".into()));
+    assert_eq!(role.await, bin("demo:alpha"));
 }
 
 #[tokio::test]
 async fn an_event_that_the_index_leaves_out_is_refused() {
-    let rule = rule(|forged| {
+    let role = refused(|forged| {
         forged.rebin(&bin("demo:gamma")).remove("index/demo/gamma.json");
         forged.documents.remove("demo:gamma");
     });
-    assert_eq!(rule.await, "the events up to 6 change `demo:gamma`, and the snapshot does not");
+    assert_eq!(role.await, bin("demo:gamma"));
 }
 
 #[tokio::test]
 async fn a_target_that_is_no_document_is_refused() {
-    let rule = rule(|forged| {
+    let role = refused(|forged| {
         forged.rebin(&bin("demo:gamma")).insert("index/demo/../x.json".into(), Target::of(b"x"));
     });
-    assert_eq!(rule.await, "`index/demo/../x.json` is not the document of a plugin");
+    assert_eq!(role.await, bin("demo:gamma"));
 }
 
 #[tokio::test]
 async fn a_bin_that_is_older_than_it_was_is_refused() {
     // `demo:beta` was yanked by event 4; the bin from before would list it again.
-    let role = bin("demo:beta");
-    let rule = rule(|forged| {
+    let role = refused(|forged| {
         forged.versions.insert(bin("demo:beta"), 3);
     });
-    assert_eq!(rule.await, format!("`{role}` was at version 4, and is gone or older"));
+    assert_eq!(role.await, "snapshot");
+}
+
+#[tokio::test]
+async fn a_proposal_without_a_signature_that_is_needed_is_refused() {
+    let (world, blobs) = before_the_theft().await;
+    let proposal = world.indexer(&blobs).run().await.expect("a run").expect("something new").proposal;
+    let mut wire: serde_json::Value = serde_json::from_slice(&proposal.to_bytes()).expect("JSON");
+    let signatures = wire["signatures"].as_object_mut().expect("an object");
+    signatures.remove(&bin("demo:gamma")).expect("a signature");
+    let less = Proposal::read(wire.to_string().as_bytes()).expect("a proposal");
+    let error = world.signer(&blobs).sign(&less, world.now()).await.expect_err("a refusal");
+    let role = bin("demo:gamma");
+    assert_eq!(
+        error.to_string(),
+        format!("the proposal for event 6 has no signature for `{role}`, which the log changes")
+    );
+}
+
+#[tokio::test]
+async fn a_document_or_an_artifact_that_is_not_there_is_not_pointed_at() {
+    for gone in ["index/demo/", "artifacts/"] {
+        let (world, blobs) = before_the_theft().await;
+        let before = files(&blobs, Area::Public).await;
+        let proposal = world.indexer(&blobs).run().await.expect("a run").expect("something new").proposal;
+        let after = files(&blobs, Area::Public).await;
+        let new = |path: &&String| path.starts_with(&format!("public/{gone}")) && !before.contains_key(*path);
+        let path = after.keys().find(new).expect("a new file").clone();
+        blobs.delete(&path.parse().expect("a key")).await.expect("a deletion");
+        let error = world.signer(&blobs).sign(&proposal, world.now()).await.expect_err("a refusal");
+        assert!(matches!(&error, IndexerError::Missing(missing) if path.ends_with(missing)), "{error:?}");
+        assert_eq!(world.read_as_client(&blobs).await, 4);
+    }
+}
+
+#[tokio::test]
+async fn a_bin_that_a_thief_swapped_is_not_signed_into_the_next_one() {
+    // The thief has the indexer's key and the bucket. What lies there under its one signature lists a plugin that nobody
+    // published; the indexer reads it for good, and proposes the next bin with it.
+    let (mut world, blobs) = before_the_theft().await;
+    world.index(&blobs).await.expect("an index");
+    let mut forged = Forged::from(&world).await;
+    let (role, version) = (bin("demo:beta"), forged.versions[&bin("demo:beta")]);
+    forged.bins.get_mut(&role).expect("a bin").insert("index/demo/evil.json".into(), Target::of(b"evil"));
+    let swapped = forged.bin(&role, version).sign(&[&keys().snapshot]);
+    let name = public(version, &role);
+    blobs.delete(&name).await.expect("a deletion");
+    put(&blobs, &name, &swapped).await;
+    world.commit(released(&[("demo:beta", "1.1.0")])).await;
+    world.upload(&blobs).await;
+    let before = trust_files(&blobs).await;
+    let proposal = world.indexer(&blobs).run().await.expect("a run").expect("something new").proposal;
+    let error = world.signer(&blobs).sign(&proposal, world.now()).await.expect_err("a refusal");
+    let threshold = |role: &str| TrustError::Threshold { role: role.into(), by: "index".into(), valid: 1, needed: 2 };
+    assert!(matches!(&error, IndexerError::Trust(found) if *found == threshold(&role)), "{error:?}");
+    assert_eq!(trust_files(&blobs).await, before);
+}
+
+#[tokio::test]
+async fn a_pointer_that_a_thief_put_there_is_neither_signed_anew_nor_built_upon() {
+    let (world, blobs) = before_the_theft().await;
+    let proposal = world.indexer(&blobs).run().await.expect("a run").expect("something new").proposal;
+    let mut forged = Forged::from(&world).await;
+    forged.bins.values_mut().for_each(BTreeMap::clear);
+    let roles = forged.versions.iter().map(|(role, version)| (role.clone(), number(*version))).collect();
+    let snapshot = writer::snapshot(forged.terms(6), &forged.head, &roles);
+    let snapshot = Unsigned::sign(snapshot, &[&keys().snapshot]);
+    put(&blobs, &public(9, "snapshot"), &snapshot).await;
+    let terms = Terms { version: number(u64::MAX), expires: world.now() };
+    let timestamp = writer::timestamp(terms, number(9), &snapshot).sign(&[&keys().snapshot]);
+    let key = BlobKey::Public(PublicPath::Timestamp);
+    blobs.delete(&key).await.expect("a deletion");
+    put(&blobs, &key, &timestamp).await;
+
+    let signer = world.signer(&blobs);
+    assert_eq!(signer.refresh(world.now()).await.expect("nothing to sign"), Signed::Already);
+    assert_eq!(pointer(&blobs).await.as_deref(), Some(timestamp.as_slice()));
+    // The next true proposal heals it: the version counts events, and not from what the thief wrote.
+    assert_eq!(signer.sign(&proposal, world.now()).await.expect("a signature"), Signed::Moved(number(6)));
+    assert_eq!(world.read_as_client(&blobs).await, 6);
 }
 
 #[tokio::test]
@@ -295,13 +416,13 @@ async fn a_clock_that_went_far_back_is_refused() {
     world.upload(&blobs).await;
     let run = world.indexer(&blobs).run().await.expect("a run").expect("something new");
     let signer = world.signer(&blobs);
-    let error = signer.sign(run.snapshot, signed_at.plus(-601)).await.expect_err("a clock far back");
+    let error = signer.sign(&run.proposal, signed_at.plus(-601)).await.expect_err("a clock far back");
     assert_eq!(
         error.to_string(),
         "the signer refuses snapshot 3: the clock says 2026-11-18T10:58:39Z, and the last signature was made at \
          2026-11-18T11:08:40Z"
     );
-    let signed = signer.sign(run.snapshot, signed_at.plus(-600)).await.expect("a clock a little back");
+    let signed = signer.sign(&run.proposal, signed_at.plus(-600)).await.expect("a clock a little back");
     assert_eq!(signed, Signed::Moved(NonZeroU64::new(3).expect("a version")));
 }
 
@@ -313,8 +434,8 @@ async fn a_snapshot_is_signed_once_and_again_after_a_day() {
     assert_eq!(signer.refresh(world.now()).await.expect("nothing to sign"), Signed::Already);
     let run = world.indexer(&blobs).run().await.expect("a run").expect("something new");
     let moved = |n| Signed::Moved(NonZeroU64::new(n).expect("a version"));
-    assert_eq!(signer.sign(run.snapshot, world.now()).await.expect("a signature"), moved(3));
-    assert_eq!(signer.sign(run.snapshot, world.now()).await.expect("no signature"), Signed::Already);
+    assert_eq!(signer.sign(&run.proposal, world.now()).await.expect("a signature"), moved(3));
+    assert_eq!(signer.sign(&run.proposal, world.now()).await.expect("no signature"), Signed::Already);
     assert_eq!(signer.refresh(world.now().plus(DAY - 1)).await.expect("no signature"), Signed::Already);
     assert_eq!(signer.refresh(world.now().plus(DAY)).await.expect("a signature"), moved(4));
     assert_eq!(signer.refresh(world.now().plus(DAY + 1)).await.expect("no signature"), Signed::Already);

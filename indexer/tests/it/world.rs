@@ -7,8 +7,8 @@ use stoa_core::{
     digest::Digest,
     event::{ActorId, Draft, Fact, OfflineRole, Sealed},
     id::PluginId,
-    index::IndexKeys,
     path::{Cache, PublicPath, RoleFile},
+    proposal::{IndexKeys, SignerKeys},
     release::Release,
     time::{DAY, Time},
     trust::{
@@ -18,7 +18,7 @@ use stoa_core::{
     },
 };
 use stoa_indexer::{
-    Follower, Indexer, IndexerError, Signer,
+    Follower, Indexer, IndexerError, Signer, Signing,
     site::{Site, SiteConfig},
 };
 use stoa_store::{
@@ -39,6 +39,10 @@ pub(crate) fn key(seed: u8) -> SecretKey {
 
 pub(crate) fn keys() -> IndexKeys {
     IndexKeys { snapshot: key(3), catalog: key(4) }
+}
+
+pub(crate) fn signer_keys() -> SignerKeys {
+    SignerKeys { timestamp: key(5), bins: key(6) }
 }
 
 pub(crate) fn id(text: &str) -> PluginId {
@@ -146,13 +150,14 @@ impl World {
     }
 
     pub(crate) fn signer(&self, blobs: &MemoryBlobs) -> Signer {
-        Signer::new(self.ledger.clone(), Arc::new(blobs.clone()), key(5), &self.root())
+        Signer::new(self.ledger.clone(), Arc::new(blobs.clone()), signer_keys(), &self.root())
     }
 
     pub(crate) fn follower(&self, blobs: &MemoryBlobs) -> Follower {
         let config = SiteConfig { name: "Stoa".into(), base: "/".into(), url: None, api: None, root: None };
         let site = Site::new(config);
-        Follower::new(self.ledger.clone(), Arc::new(blobs.clone()), keys(), key(5), &self.root(), site)
+        let signing = Signing::Here(Box::new(signer_keys()));
+        Follower::new(self.ledger.clone(), Arc::new(blobs.clone()), keys(), signing, &self.root(), site)
     }
 
     /// Index, pointer and pages at the ledger's head. Gives the last event that is signed.
@@ -192,7 +197,7 @@ impl World {
     /// Index and pointer at the ledger's head; no pages.
     pub(crate) async fn index(&self, blobs: &MemoryBlobs) -> Result<(), IndexerError> {
         while let Some(run) = self.indexer(blobs).run().await? {
-            self.signer(blobs).sign(run.snapshot, self.now()).await?;
+            self.signer(blobs).sign(&run.proposal, self.now()).await?;
         }
         Ok(())
     }
@@ -236,8 +241,10 @@ fn offline() -> Vec<(OfflineRole, Vec<u8>)> {
         targets: Signers::one(&key(2)),
     };
     let bins = Bins::new("bin", BitLength::new(u64::from(BIN_BITS)).expect("bits"));
-    let targets = writer::targets(terms, &Signers::one(&keys().catalog), &Signers::one(&key(2)));
-    let index = writer::index(terms, &Signers::one(&keys().snapshot), &bins);
+    let every = |keys: [&SecretKey; 2]| Signers::every(keys).expect("two keys");
+    let signer = signer_keys().bins;
+    let targets = writer::targets(terms, &every([&keys().catalog, &signer]), &Signers::one(&key(2)));
+    let index = writer::index(terms, &every([&keys().snapshot, &signer]), &bins);
     let files = [
         ("root", writer::root(terms, &signers).sign(&[&key(1)])),
         ("targets", targets.sign(&[&key(2)])),

@@ -22,8 +22,8 @@ use stoa_core::{
     component::{InspectLimits, Inspection},
     digest::Digest,
     event::{ActorId, Draft, Fact, OfflineRole},
-    index::IndexKeys,
     path::{PublicPath, RoleFile},
+    proposal::{IndexKeys, SignerKeys},
     release::BlobRef,
     time::{DAY, Time},
     trust::{
@@ -32,7 +32,7 @@ use stoa_core::{
     },
 };
 use stoa_indexer::{
-    Follower, IndexerError,
+    Follower, IndexerError, Signing,
     site::{Site, SiteConfig},
 };
 use stoa_store::{
@@ -147,6 +147,10 @@ fn index_keys() -> IndexKeys {
     IndexKeys { snapshot: secret(3), catalog: secret(4) }
 }
 
+fn signer_keys() -> SignerKeys {
+    SignerKeys { timestamp: secret(5), bins: secret(6) }
+}
+
 /// Root, targets and index, as a ceremony signed them.
 static OFFLINE: LazyLock<[(&'static str, Vec<u8>); 3]> = LazyLock::new(ceremony);
 
@@ -159,8 +163,9 @@ fn ceremony() -> [(&'static str, Vec<u8>); 3] {
         targets: Signers::one(&secret(2)),
     };
     let bins = Bins::new("bin", BitLength::new(u64::from(BIN_BITS)).expect("bits"));
-    let targets = writer::targets(terms, &Signers::one(&index_keys().catalog), &Signers::one(&secret(2)));
-    let index = writer::index(terms, &Signers::one(&index_keys().snapshot), &bins);
+    let both = |first| Signers::every([&first, &signer_keys().bins]).expect("two keys");
+    let targets = writer::targets(terms, &both(index_keys().catalog), &Signers::one(&secret(2)));
+    let index = writer::index(terms, &both(index_keys().snapshot), &bins);
     [
         ("root", writer::root(terms, &signers).sign(&[&secret(1)])),
         ("targets", targets.sign(&[&secret(2)])),
@@ -202,7 +207,8 @@ impl Process {
         let blobs: Arc<dyn Blobs> = Arc::new(Powered(power.clone(), blobs));
         let site = SiteConfig { name: "Stoa".into(), base: "/".into(), url: None, api: None, root: None };
         let site = Site::new(site);
-        let follower = Follower::new(ledger.clone(), blobs.clone(), index_keys(), secret(5), root(), site);
+        let signing = Signing::Here(Box::new(signer_keys()));
+        let follower = Follower::new(ledger.clone(), blobs.clone(), index_keys(), signing, root(), site);
         let app = App::new(ledger.clone(), blobs.clone(), Arc::new(Still), Arc::new(Still), config);
         Self { ledger, blobs, follower, router: stoa_api::router(app) }
     }

@@ -68,7 +68,11 @@ fn listed(stage: &Stage, role: &str) -> u64 {
 #[track_caller]
 fn assert_forged(found: Result<Option<u64>, TrustError>, role: &str) {
     match found {
-        Err(TrustError::Threshold { role: of, valid: 0, needed: 1, .. }) => assert_eq!(of, role),
+        Err(TrustError::Threshold { role: of, valid, needed, .. }) => {
+            assert_eq!(of, role);
+            // What a second key signs, too, lacks the one that was rotated.
+            assert_eq!((valid, needed), if role == "timestamp" { (0, 1) } else { (1, 2) });
+        }
         other => panic!("`{role}` of a thief: {other:?}"),
     }
 }
@@ -80,36 +84,39 @@ fn what_a_stolen_online_key_signs_is_refused_after_its_rotation() {
     let author = stage.author(&server);
     stage.publish(&server.url, &author, &[&stage.plugin("answer", "1.0.0", 41, 0)]).json();
     assert!(server.stop().success());
-    let online = stage.dir.path().join("registry/keys/online");
-    let stolen: BTreeMap<_, _> =
-        ["timestamp", "snapshot", "catalog"].map(|name| (name, secret(&online.join(format!("{name}.key"))))).into();
+    let keys = stage.dir.path().join("registry/keys");
+    let online = ["signer/timestamp", "indexer/snapshot", "indexer/catalog", "signer/bins"];
+    let steal = || -> BTreeMap<_, _> {
+        let name = |path: &'static str| path.split_once('/').expect("a folder").1;
+        online.map(|path| (name(path), secret(&keys.join(format!("{path}.key"))))).into()
+    };
     let answer = "index/demo/answer.json";
     let bin = stoa_core::trust::bin_name(stoa_core::trust::BitLength::new(8).expect("8 bits"), answer);
     let evil = BTreeMap::from([(answer.to_owned(), Target::of(b"evil"))]);
-    let forge = |name: &str| -> (String, Vec<u8>, &'static str, String) {
-        let key = &stolen[name];
+    let forge = |stolen: &BTreeMap<&str, SecretKey>, name: &str| -> (String, Vec<u8>, &'static str, String) {
         match name {
             "timestamp" => {
                 let version = listed(&stage, "snapshot");
                 let snapshot = fs::read(trust(&stage, &format!("{version}.snapshot.json"))).expect("a snapshot");
-                let bytes = writer::timestamp(terms(1_000_000), terms(version).version, &snapshot).sign(&[key]);
+                let bytes = writer::timestamp(terms(1_000_000), terms(version).version, &snapshot)
+                    .sign(&[&stolen["timestamp"]]);
                 ("timestamp.json".to_owned(), bytes, answer, "timestamp".to_owned())
             }
-            "snapshot" => {
+            "snapshot" | "bins" => {
                 let version = listed(&stage, &bin);
-                let bytes = writer::bin(terms(version), &bin, &evil).sign(&[key]);
+                let bytes = writer::bin(terms(version), &bin, &evil).sign(&[&stolen["snapshot"], &stolen["bins"]]);
                 (format!("{version}.{bin}.json"), bytes, answer, bin.clone())
             }
             _ => {
                 let version = listed(&stage, "catalog");
                 let evil = BTreeMap::from([("search/evil".to_owned(), Target::of(b"evil"))]);
-                let bytes = writer::catalog(terms(version), &evil).sign(&[key]);
+                let bytes = writer::catalog(terms(version), &evil).sign(&[&stolen["catalog"], &stolen["bins"]]);
                 (format!("{version}.catalog.json"), bytes, "search/evil", "catalog".to_owned())
             }
         }
     };
-    let look = |name: &str| {
-        let (file, bytes, path, role) = forge(name);
+    let look = |stolen: &BTreeMap<&str, SecretKey>, name: &str| {
+        let (file, bytes, path, role) = forge(stolen, name);
         let there = fs::read(trust(&stage, &file)).expect("a file");
         fs::write(trust(&stage, &file), bytes).expect("a forgery");
         let found = look_up(&stage, path);
@@ -120,15 +127,19 @@ fn what_a_stolen_online_key_signs_is_refused_after_its_rotation() {
         ("timestamp", &["root-1", "root-2"][..]),
         ("snapshot", &["root-1", "root-2", "targets-1", "targets-2"]),
         ("catalog", &["targets-1", "targets-2"]),
+        ("bins", &["targets-1", "targets-2"]),
     ] {
-        let (before, _) = look(name);
-        assert!(before.is_ok(), "until then the key is as good as the registry's: {before:?}");
+        let stolen = steal();
+        let (before, _) = look(&stolen, name);
+        assert!(before.is_ok(), "until then the keys are as good as the registry's: {before:?}");
         stage.offer(&["rotate", "--role", name]);
         stage.signs(signers);
         stage.import().json();
-        let (after, role) = look(name);
+        let (after, role) = look(&stolen, name);
         assert_forged(after, &role);
-        assert_ne!(secret(&online.join(format!("{name}.key"))).id(), stolen[name].id());
+        for (key, now) in steal() {
+            assert_eq!(now.id() == stolen[key].id(), key != name, "{key} after {name}");
+        }
     }
     assert!(look_up(&stage, answer).expect("the true files are as good as ever").is_some());
 }
@@ -139,8 +150,7 @@ fn versions_that_a_thief_pushed_up_do_not_bind_after_the_ceremony() {
     let server = stage.serve();
     let author = stage.author(&server);
     stage.publish(&server.url, &author, &[&stage.plugin("answer", "1.0.0", 41, 0)]).json();
-    let online = stage.dir.path().join("registry/keys/online");
-    let key = secret(&online.join("timestamp.key"));
+    let key = secret(&stage.dir.path().join("registry/keys/signer/timestamp.key"));
     let version = listed(&stage, "snapshot");
     let snapshot = fs::read(trust(&stage, &format!("{version}.snapshot.json"))).expect("a snapshot");
     let true_pointer = fs::read(trust(&stage, "timestamp.json")).expect("a pointer");

@@ -11,7 +11,7 @@ use crate::{
     tree::{Served, Tree},
 };
 
-/// A key of the stage's registry, such as `online/snapshot`.
+/// A key of the stage's registry, such as `indexer/snapshot`.
 fn key(stage: &Stage, name: &str) -> SecretKey {
     let text = fs::read_to_string(stage.dir.path().join(format!("registry/keys/{name}.key"))).expect("a key");
     let mut seed = [0; 32];
@@ -33,57 +33,57 @@ fn signed(file: &[u8], keys: &[&SecretKey], change: impl FnOnce(&mut Value)) -> 
 }
 
 impl Tree {
-    fn sign_bin(&mut self, id: &str, key: &SecretKey, change: impl FnOnce(&mut Value)) {
+    fn sign_bin(&mut self, id: &str, keys: &[&SecretKey; 2], change: impl FnOnce(&mut Value)) {
         let path = self.bin_of(id);
-        self.edit(&path, |bytes| *bytes = signed(bytes, &[key], change));
+        self.edit(&path, |bytes| *bytes = signed(bytes, keys, change));
     }
 
     /// Another document of `demo:answer`, in its bin.
-    fn sign_document(&mut self, key: &SecretKey, change: impl FnOnce(&mut Value)) {
+    fn sign_document(&mut self, keys: &[&SecretKey; 2], change: impl FnOnce(&mut Value)) {
         let mut document = self.json(&self.document_of("demo:answer"));
         change(&mut document);
         let bytes = canonical::to_bytes(&document).expect("integers");
         let (digest, length) = (Digest::of(&bytes).to_string(), bytes.len());
         self.put(&format!("index/demo/{digest}.answer.json"), bytes);
-        self.sign_bin("demo:answer", key, |bin| {
+        self.sign_bin("demo:answer", keys, |bin| {
             bin["targets"]["index/demo/answer.json"] = json!({"length": length, "hashes": {"sha256": digest}});
         });
     }
 }
 
-/// What a thief of the indexer's key, who can write to the bucket, makes of it.
-type Crime = (&'static str, fn(&mut Tree, &SecretKey));
+/// What a thief of both keys of bins, who can write to the bucket, makes of it.
+type Crime = (&'static str, fn(&mut Tree, &[&SecretKey; 2]));
 
 const CRIMES: [Crime; 6] = [
-    ("the record of another release", |tree, key| {
+    ("the record of another release", |tree, keys| {
         let other = tree.json(&tree.document_of("demo:a"))["releases"][0]["record"].clone();
-        tree.sign_document(key, |document| document["releases"][0]["record"] = other);
+        tree.sign_document(keys, |document| document["releases"][0]["record"] = other);
     }),
-    ("a document of an event to come", |tree, key| tree.sign_document(key, |document| document["seq"] = json!(99))),
-    ("a document of nothing", |tree, key| tree.sign_document(key, |document| *document = json!({}))),
-    ("a readme of a terabyte", |tree, key| {
-        tree.sign_document(key, |document| document["about"]["readme"]["size"] = json!(1_u64 << 40));
+    ("a document of an event to come", |tree, keys| tree.sign_document(keys, |document| document["seq"] = json!(99))),
+    ("a document of nothing", |tree, keys| tree.sign_document(keys, |document| *document = json!({}))),
+    ("a readme of a terabyte", |tree, keys| {
+        tree.sign_document(keys, |document| document["about"]["readme"]["size"] = json!(1_u64 << 40));
     }),
-    ("a target where nobody looks for it", |tree, key| {
+    ("a target where nobody looks for it", |tree, keys| {
         let target = json!({"length": 1, "hashes": {"sha256": Digest::of(b"x").to_string()}});
-        tree.sign_bin("demo:b", key, |bin| bin["targets"]["index/demo/answer.json"] = target);
+        tree.sign_bin("demo:b", keys, |bin| bin["targets"]["index/demo/answer.json"] = target);
     }),
-    ("a target that is no document", |tree, key| {
+    ("a target that is no document", |tree, keys| {
         let target = json!({"length": 1, "hashes": {"sha256": Digest::of(b"x").to_string()}});
-        tree.sign_bin("demo:answer", key, |bin| bin["targets"]["../../etc/passwd"] = target);
+        tree.sign_bin("demo:answer", keys, |bin| bin["targets"]["../../etc/passwd"] = target);
     }),
 ];
 
 #[test]
-fn promises_that_a_thief_of_the_indexers_key_breaks_are_named() {
+fn promises_that_a_thief_of_both_keys_of_bins_breaks_are_named() {
     let Some(stage) = Stage::new() else { return };
     let (_server, _) = stage.with_three_plugins();
     let whole = Tree::settled(&stage, 4);
-    let snapshot = key(&stage, "online/snapshot");
+    let [first, second] = ["indexer/snapshot", "signer/bins"].map(|name| key(&stage, name));
     let mut said = String::new();
     for (number, (crime, commit)) in CRIMES.iter().enumerate() {
         let mut tree = whole.clone();
-        commit(&mut tree, &snapshot);
+        commit(&mut tree, &[&first, &second]);
         let folder = format!("copy-{number}");
         tree.write(&stage.dir.path().join(&folder));
         let (code, message) = refused(&stage.verify(&folder));
@@ -91,7 +91,7 @@ fn promises_that_a_thief_of_the_indexers_key_breaks_are_named() {
         let (mirrored, _) = refused(&stage.mirror(&Served::start(tree).url, &format!("mirror-{number}")));
         assert_eq!(mirrored, code, "{crime}");
     }
-    assert_said("what-a-thief-of-the-indexers-key-breaks", &said, &stage);
+    assert_said("what-a-thief-of-both-keys-of-bins-breaks", &said, &stage);
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //! with sorted keys; ed25519 is deterministic; so a document is a function of its arguments and keys.
 //!
 //! The layout: offline keys sign `root`, `targets` and `index`. `targets` delegates, terminating,
-//! `catalog` ([`CATALOG_PATHS`]) and `index` ([`INDEX_PATHS`]); `index` delegates to hash bins. Online keys sign
-//! catalog, bins and snapshot; another one signs the timestamp.
+//! `catalog` ([`CATALOG_PATHS`]) and `index` ([`INDEX_PATHS`]); `index` delegates to hash bins. The indexer's keys sign
+//! the snapshot, and catalog and bins together with a key of the signer's; another of the signer's signs the timestamp.
 
 use std::{collections::BTreeMap, num::NonZeroU64};
 
@@ -21,6 +21,8 @@ use crate::{canonical, digest::Digest, time::Time};
 
 /// The version of the TUF specification that documents name.
 pub const SPEC_VERSION: &str = "1.0.33";
+/// The role that lists the versions of all others.
+pub const SNAPSHOT: &str = "snapshot";
 /// The delegated role for bundles and logs.
 pub const CATALOG: &str = "catalog";
 /// What `catalog` answers for.
@@ -100,6 +102,16 @@ impl Signers {
     /// How many of them have to sign.
     pub fn threshold(&self) -> u64 {
         self.threshold
+    }
+
+    /// These keys, every one of which has to sign.
+    ///
+    /// # Errors
+    /// [`SignersError`], as of [`Signers::new`].
+    pub fn every<'a>(keys: impl IntoIterator<Item = &'a SecretKey>) -> Result<Self, SignersError> {
+        let keys: Vec<_> = keys.into_iter().map(|key| key.public().clone()).collect();
+        let threshold = keys.len() as u64;
+        Self::new(keys, threshold)
     }
 
     fn fields(&self) -> Map<String, Value> {

@@ -39,6 +39,8 @@ pub(crate) struct Seeds {
     pub(crate) targets: u8,
     pub(crate) online: u8,
     pub(crate) timestamp: u8,
+    /// The signer's key for bins and catalog, which `online` signs as well; `None` where one key is enough.
+    pub(crate) bins: Option<u8>,
 }
 
 /// A registry with the files it serves, by name below `trust/`, old ones included.
@@ -56,7 +58,7 @@ pub(crate) struct Repo {
 impl Repo {
     /// A registry without plugins: root 1 (2 of 3), everything at version 1.
     pub(crate) fn new(bits: u64) -> Self {
-        let mut repo = Self::without_bins(bits);
+        let mut repo = Self::without_bins(bits, Some(17));
         for bin in repo.bins.clone().names() {
             repo.put_bin(&bin, 1);
         }
@@ -66,7 +68,7 @@ impl Repo {
 
     /// One that lists all its bins but has the files only of those for `paths`: signing thousands takes seconds.
     pub(crate) fn sparse(bits: u64, paths: &[&str]) -> Self {
-        let mut repo = Self::without_bins(bits);
+        let mut repo = Self::without_bins(bits, Some(17));
         for bin in repo.bins.clone().names() {
             repo.versions.insert(bin, 1);
         }
@@ -78,8 +80,8 @@ impl Repo {
         repo
     }
 
-    fn without_bins(bits: u64) -> Self {
-        let seeds = Seeds { root: vec![1, 2, 3], threshold: 2, targets: 4, online: 5, timestamp: 6 };
+    fn without_bins(bits: u64, bins_key: Option<u8>) -> Self {
+        let seeds = Seeds { root: vec![1, 2, 3], threshold: 2, targets: 4, online: 5, timestamp: 6, bins: bins_key };
         let bins = Bins::new("bin", BitLength::new(bits).expect("1 to 32"));
         let mut repo =
             Self { seeds, bins, files: BTreeMap::new(), targets: BTreeMap::new(), versions: BTreeMap::new(), seq: 1 };
@@ -93,7 +95,21 @@ impl Repo {
     /// The registry of most tests: 16 bins and one plugin, published by event 2; `targets` and `index`, which
     /// have the same key, are at version 5.
     pub(crate) fn with_markdown() -> Self {
-        let mut repo = Self::new(4);
+        Self::new(4).and_markdown()
+    }
+
+    /// The same where one key signs all that is online, as registries of other programs are.
+    pub(crate) fn with_one_online_key() -> Self {
+        let mut repo = Self::without_bins(4, None);
+        for bin in repo.bins.clone().names() {
+            repo.put_bin(&bin, 1);
+        }
+        repo.put_pointers();
+        repo.and_markdown()
+    }
+
+    fn and_markdown(self) -> Self {
+        let mut repo = self;
         repo.put_targets(5);
         repo.put_index(5);
         repo.publish(MARKDOWN, b"markdown 1");
@@ -164,26 +180,26 @@ impl Repo {
     }
 
     pub(crate) fn put_targets(&mut self, version: u64) {
-        let (catalog, index) = (signers(&[self.seeds.online], 1), signers(&[self.seeds.targets], 1));
+        let (catalog, index) = (self.signers_of_bins(), signers(&[self.seeds.targets], 1));
         let bytes = sign(writer::targets(terms(version, 365), &catalog, &index), &[self.seeds.targets]);
         self.put("targets", version, bytes);
     }
 
     pub(crate) fn put_index(&mut self, version: u64) {
-        let online = signers(&[self.seeds.online], 1);
-        let bytes = sign(writer::index(terms(version, 365), &online, &self.bins), &[self.seeds.targets]);
+        let both = self.signers_of_bins();
+        let bytes = sign(writer::index(terms(version, 365), &both, &self.bins), &[self.seeds.targets]);
         self.put("index", version, bytes);
     }
 
     pub(crate) fn put_catalog(&mut self, version: u64, targets: &BTreeMap<String, Target>) {
-        let bytes = sign(writer::catalog(terms(version, 3650), targets), &[self.seeds.online]);
+        let bytes = sign(writer::catalog(terms(version, 3650), targets), &self.signing("catalog"));
         self.put("catalog", version, bytes);
     }
 
     pub(crate) fn put_bin(&mut self, name: &str, version: u64) {
         let own = |path: &String| self.bins.name_of(path) == name;
         let targets = self.targets.iter().filter(|(path, _)| own(path)).map(|(path, target)| (path.clone(), *target));
-        let bytes = sign(writer::bin(terms(version, 3650), name, &targets.collect()), &[self.seeds.online]);
+        let bytes = sign(writer::bin(terms(version, 3650), name, &targets.collect()), &self.signing(name));
         self.put(name, version, bytes);
     }
 
@@ -217,13 +233,19 @@ impl Repo {
         &self.files[&self.name(role)]
     }
 
+    fn signers_of_bins(&self) -> Signers {
+        let seeds = self.signing("bin-0");
+        signers(&seeds, seeds.len() as u64)
+    }
+
     /// The seeds that sign a role.
     fn signing(&self, role: &str) -> Vec<u8> {
         match role {
             "root" => self.seeds.root.clone(),
             "targets" | "index" => vec![self.seeds.targets],
             "timestamp" => vec![self.seeds.timestamp],
-            _ => vec![self.seeds.online],
+            "snapshot" => vec![self.seeds.online],
+            _ => std::iter::once(self.seeds.online).chain(self.seeds.bins).collect(),
         }
     }
 

@@ -82,21 +82,50 @@ fn a_thief_of_the_indexers_key_moves_no_pointer() {
 }
 
 #[test]
-fn a_thief_of_the_indexers_key_can_swap_a_bin_for_those_alone_who_have_not_kept_it() {
-    // The snapshot lists bins by version. Decision 0009 says what would close this, and what it costs.
+fn a_thief_of_the_indexers_key_and_the_bucket_can_swap_no_bin() {
+    // The snapshot lists bins by version alone: what holds is the second signature.
     let repo = Repo::with_markdown();
     let mut keeper = Client::up_to_date(&repo);
-    let mut thief = repo.clone();
-    let bin = repo.bins.name_of(MARKDOWN);
-    thief.edit(&bin, |signed| signed["targets"][MARKDOWN]["hashes"]["sha256"] = json!("0".repeat(64)));
-    let (_, found) = sees(&mut keeper, &thief).expect("what is kept is used");
-    assert!(is(&found, b"markdown 1"));
-    let (_, found) = sees(&mut Client::new(&repo), &thief).expect("rightly signed");
-    assert!(!is(&found, b"markdown 1"), "this is the open flank: close it and this line fails");
+    for role in [repo.bins.name_of(MARKDOWN), "catalog".to_owned()] {
+        let mut thief = repo.clone();
+        without(&mut thief, |thief| {
+            thief.seeds.bins = Some(66);
+            thief.edit(&role, |signed| {
+                signed["targets"][MARKDOWN] = json!({"length": 4, "hashes": {"sha256": "0".repeat(64)}})
+            });
+        });
+        let (_, found) = sees(&mut keeper, &thief).expect("what is kept is used");
+        assert!(is(&found, b"markdown 1"));
+        let path = if role == "catalog" { "search/x" } else { MARKDOWN };
+        let mut client = Client::new(&thief);
+        let (_, mut updater) = client.refresh(&thief).expect("the pointers are true");
+        let by = if role == "catalog" { "targets" } else { "index" };
+        let refused = TrustError::Threshold { role, by: by.into(), valid: 1, needed: 2 };
+        assert_eq!(client.find(&thief, &mut updater, path), Err(refused));
+    }
 }
 
 #[test]
-fn a_thief_of_both_online_keys_can_not_take_back_what_a_client_has_seen_and_a_new_root_ends_it() {
+fn a_thief_of_the_signers_keys_can_make_no_bin_and_no_snapshot() {
+    let repo = Repo::with_markdown();
+    let mut thief = repo.clone();
+    without(&mut thief, |thief| {
+        thief.seeds.online = 66;
+        thief.publish(MARKDOWN, b"evil");
+    });
+    let refused = TrustError::Threshold { role: "snapshot".into(), by: "root 1".into(), valid: 0, needed: 1 };
+    assert_eq!(sees(&mut Client::new(&repo), &thief), Err(refused));
+    let (mut swapped, bin) = (repo.clone(), repo.bins.name_of(MARKDOWN));
+    without(&mut swapped, |thief| {
+        thief.seeds.online = 66;
+        thief.edit(&bin, |signed| signed["targets"][MARKDOWN]["length"] = json!(4));
+    });
+    let refused = TrustError::Threshold { role: bin, by: "index".into(), valid: 1, needed: 2 };
+    assert_eq!(sees(&mut Client::new(&repo), &swapped), Err(refused));
+}
+
+#[test]
+fn a_thief_of_all_online_keys_can_not_take_back_what_a_client_has_seen_and_a_new_root_ends_it() {
     let mut repo = Repo::with_markdown();
     repo.publish(MARKDOWN, b"markdown 2");
     let mut client = Client::up_to_date(&repo);
@@ -121,8 +150,7 @@ fn a_thief_of_both_online_keys_can_not_take_back_what_a_client_has_seen_and_a_ne
     assert!(is(&found, b"evil"));
 
     // The offline keys name other online keys: what the thief signed counts no more, higher versions or not.
-    repo.seeds.online = 15;
-    repo.seeds.timestamp = 16;
+    (repo.seeds.online, repo.seeds.timestamp, repo.seeds.bins) = (15, 16, Some(18));
     repo.put_root(2, &[1, 2]);
     for role in ["targets", "index"] {
         repo.bump(role);

@@ -1,6 +1,6 @@
 //! Documents that other implementations wrote.
 //!
-//! Provenance: `vectors/python-tuf-7.0.0` is the registry of [`Repo::with_markdown`], written by python-tuf
+//! Provenance: `vectors/python-tuf-7.0.0` is the registry of [`Repo::with_one_online_key`], written by python-tuf
 //! 7.0.0 (`Metadata.sign`, `JSONSerializer(compact=True)`) from the same facts and ed25519 seeds; of its sixteen
 //! bins only the one that is not empty is kept. `vectors/securesystemslib-1.4.0.json` holds a value with awkward
 //! strings, the SHA-256 of its `encode_canonical`, the key of seed 1 with its id, and the signature that
@@ -21,7 +21,7 @@ const PYTHON_TUF: [(&str, &str); 7] = python_tuf!(
 
 #[test]
 fn the_writer_gives_byte_for_byte_what_python_tuf_gives() {
-    let repo = Repo::with_markdown();
+    let repo = Repo::with_one_online_key();
     for (name, theirs) in PYTHON_TUF {
         assert_eq!(String::from_utf8_lossy(&repo.files[name]), theirs, "{name}");
     }

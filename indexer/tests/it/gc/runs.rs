@@ -39,7 +39,7 @@ async fn collect_within_a_run(world: &World, blobs: &MemoryBlobs, at: &(Call, St
     let (indexer, signer, now) = (world.indexer(blobs), world.signer(blobs), world.now());
     let run = tokio::spawn(async move {
         let run = indexer.run().await.expect("a run").expect("something new");
-        signer.sign(run.snapshot, now).await.expect("a signature");
+        signer.sign(&run.proposal, now).await.expect("a signature");
     });
     let reached = tokio::time::timeout(Duration::from_secs(60), stopped.reached()).await;
     reached.expect("the run comes to this write");
@@ -76,7 +76,7 @@ async fn a_month_after_a_death() -> (World, MemoryBlobs) {
     let (mut world, blobs) = before_the_run().await;
     blobs.stop_clock(world.now());
     blobs.hooks().fail(Call::PutNew, "public/trust/7.snapshot.json");
-    world.indexer(&blobs).run().await.expect_err("the test breaks it");
+    world.index(&blobs).await.expect_err("the test breaks it");
     world.wait(30 * DAY);
     world.signer(&blobs).refresh(world.now()).await.expect("a fresh signature");
     collect(&world, &blobs, AT_ONCE).await;
@@ -110,9 +110,9 @@ async fn a_snapshot_that_was_written_long_before_it_was_served_does_not_cut_off_
         collect(&world, &blobs, USUAL).await;
     }
     let synced = served(&blobs).await;
-    assert_eq!((synced, run.snapshot.get()), (5, 7));
+    assert_eq!((synced, run.head.seq), (5, 7));
     world.wait(60);
-    world.signer(&blobs).sign(run.snapshot, world.now()).await.expect("a signature");
+    world.signer(&blobs).sign(&run.proposal, world.now()).await.expect("a signature");
     let report = collect(&world, &blobs, USUAL).await;
     assert_eq!((report.signed, report.floor), (7, 5));
     read_along(&blobs, synced).await;

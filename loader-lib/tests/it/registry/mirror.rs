@@ -15,8 +15,9 @@ use stoa_core::{
     digest::Digest,
     event::{ActorId, Draft, Event, Fact, Head, OfflineRole, Sealed},
     id::PluginId,
-    index::{self, Base, IndexKeys, TIMESTAMP_LIFETIME},
+    index::{self, Base, TIMESTAMP_LIFETIME},
     path::PublicPath,
+    proposal::{IndexKeys, Proposal, SignerKeys},
     release::Release,
     time::{DAY, Time},
     trust::{
@@ -93,6 +94,10 @@ impl Source {
         IndexKeys { snapshot: self.key(3), catalog: self.key(4) }
     }
 
+    fn signer_keys(&self) -> SignerKeys {
+        SignerKeys { timestamp: self.key(5), bins: self.key(6) }
+    }
+
     fn ceremony(&self) -> Vec<(OfflineRole, Vec<u8>)> {
         let terms = Terms { version: NonZeroU64::MIN, expires: Time::from_unix(BEGINNING + 365 * DAY) };
         let signers = RootSigners {
@@ -102,8 +107,9 @@ impl Source {
             targets: Signers::one(&self.key(2)),
         };
         let bins = Bins::new("bin", BitLength::new(u64::from(BIN_BITS)).expect("bits"));
-        let targets = writer::targets(terms, &Signers::one(&self.key(4)), &Signers::one(&self.key(2)));
-        let index = writer::index(terms, &Signers::one(&self.key(3)), &bins);
+        let both = |first| Signers::every([&first, &self.key(6)]).expect("two keys");
+        let targets = writer::targets(terms, &both(self.key(4)), &Signers::one(&self.key(2)));
+        let index = writer::index(terms, &both(self.key(3)), &bins);
         let files = [
             ("root", writer::root(terms, &signers).sign(&[&self.key(1)])),
             ("targets", targets.sign(&[&self.key(2)])),
@@ -124,9 +130,17 @@ impl Source {
 
     /// The files at the head, with a pointer of this version.
     fn publish(&self, pointer: u64) -> Published {
-        let revision = index::advance(Base::default(), &self.events, &self.keys()).expect("an index");
+        let revision = index::advance(Base::default(), &self.events).expect("an index");
+        let proposal = Proposal::of(&revision, &self.keys());
         let mut files: BTreeMap<String, Bytes> = BTreeMap::new();
         files.extend(revision.files.iter().map(|(path, bytes)| (path.to_string(), Bytes::from(bytes.clone()))));
+        let mut snapshot = Vec::new();
+        for (file, document) in &revision.roles {
+            let signed = proposal.complete(&file.role, document, &self.signer_keys()).expect("a signature");
+            // The last one is the snapshot.
+            snapshot.clone_from(&signed);
+            files.insert(PublicPath::Role(file.clone()).to_string(), signed.into());
+        }
         for (role, bytes) in &self.offline {
             files.insert(format!("trust/{}.{}.json", role.version, role.role), bytes.clone().into());
         }
@@ -136,11 +150,10 @@ impl Source {
                 files.insert(PublicPath::Artifact(Digest::of(&bytes)).to_string(), bytes.into());
             }
         }
-        let (_, snapshot) = revision.files.last().expect("a snapshot");
         let version = NonZeroU64::new(pointer).expect("a version");
         let terms = Terms { version, expires: Time::from_unix(BEGINNING + TIMESTAMP_LIFETIME) };
         let head = NonZeroU64::new(revision.cursor.head.seq).expect("a place");
-        let timestamp = writer::timestamp(terms, head, snapshot).sign(&[&self.key(5)]);
+        let timestamp = writer::timestamp(terms, head, &snapshot).sign(&[&self.key(5)]);
         files.insert(PublicPath::Timestamp.to_string(), timestamp.into());
         let bins = revision.documents.iter().map(|document| index::bin_of(&document.id, revision.cursor.bin_bits));
         Published { files, bins: bins.collect() }

@@ -112,6 +112,18 @@ impl Updater {
         Ok(())
     }
 
+    /// Takes a role that is wanted whatever it lists, such as a signer's new bin: `bytes` on the word of `by`, which is
+    /// `root` for the top-level targets and has to be held otherwise.
+    ///
+    /// # Errors
+    /// [`TrustError::NotRefreshed`] before a refresh has ended well, and the check that the bytes do not pass.
+    pub fn receive_delegated(&mut self, role: &str, by: &str, bytes: &[u8]) -> Result<(), TrustError> {
+        if !matches!(self.state, State::Done(_)) {
+            return Err(TrustError::NotRefreshed);
+        }
+        self.accept_role(&Visit { role: role.to_owned(), by: by.to_owned() }, bytes)
+    }
+
     /// All that a role says, `bin-0f` for instance, once a lookup has brought it in.
     pub fn targets(&self, role: &str) -> Option<&Targets> {
         self.roles.get(role).map(|held| &held.targets)

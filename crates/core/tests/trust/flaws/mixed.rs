@@ -143,11 +143,11 @@ pub(super) fn forgeries() -> Vec<Flaw> {
             },
             |_| threshold("index", "targets", 0, 1),
         ),
-        flaw("forged-bin", |r| sign_as(r, &bin(r), &[4]), |r| threshold(&bin(r), "index", 0, 1)),
+        flaw("forged-bin", |r| sign_as(r, &bin(r), &[4]), |r| threshold(&bin(r), "index", 0, 2)),
         flaw(
             "tampered-bin",
             |r| r.tamper(&bin(r), |document| document["signed"]["targets"][MARKDOWN]["length"] = json!(1)),
-            |r| threshold(&bin(r), "index", 0, 1),
+            |r| threshold(&bin(r), "index", 0, 2),
         ),
         flaw(
             "signature-of-other-bytes",
