@@ -17,12 +17,14 @@ use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::{Notify, oneshot},
+    time::Instant,
 };
 
 use super::{
     front::{Bounds, Front, make_room},
     keys::OnlineKeys,
     left::{Left, require_whole},
+    pace::Pace,
     registry::{Layout, Registry, write_file},
     shelf::Shelf,
 };
@@ -31,8 +33,6 @@ use crate::{
     report::{DIM, Failure, GOOD, NAME, Output, chain},
 };
 
-/// Changes that come within this time of an index run wait for its end and share the next one.
-const BATCH: Duration = Duration::from_secs(1);
 /// The indexer looks at the ledger this often even if nothing rang: a bell may be lost.
 const SWEEP: Duration = Duration::from_secs(60);
 /// After the first failure it looks again so soon, then half as often each time.
@@ -150,16 +150,19 @@ async fn first_look(follower: &Follower, wake: &Wake) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Follows the ledger: the first change at once, later ones batched.
+/// Follows the ledger: a burst of changes at once, a load in batches.
 async fn follow(follower: Follower, registry: Registry, wake: Wake, pages: Wake, pulse: Pulse) {
     let _told = Told { part: Part::Index, pulse: pulse.clone() };
     let mut patience = SWEEP;
+    let mut pace = Pace::rested(Instant::now());
     loop {
+        // Changes that come while it waits here share the next run.
+        tokio::time::sleep_until(pace.ready_at()).await;
         tokio::select! {
             () = wake.0.notified() => {}
             () = tokio::time::sleep(patience) => {}
         }
-        let began = tokio::time::Instant::now();
+        pace.begin(Instant::now());
         match follower.catch_up(SystemClock.now()).await {
             Ok(seq) => {
                 patience = SWEEP;
@@ -189,7 +192,6 @@ async fn follow(follower: Follower, registry: Registry, wake: Wake, pages: Wake,
         if pulse.troubles(Part::Storage) || pulse.troubles(Part::Pages) {
             patience = patience.min(OTHER_RETRY);
         }
-        tokio::time::sleep_until(began + BATCH).await;
     }
 }
 
