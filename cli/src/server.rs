@@ -11,6 +11,7 @@ mod init;
 mod installed;
 mod keys;
 mod left;
+mod pace;
 mod patient;
 mod propose;
 mod range;

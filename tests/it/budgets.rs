@@ -1,9 +1,10 @@
 //! What a host pays at ten thousand plugins: requests, and compressed bytes of bodies.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{Read as _, Write as _},
     num::NonZeroU64,
+    path::Path,
     pin::Pin,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
@@ -14,7 +15,7 @@ use stoa_core::{
     digest::Digest,
     event::{ActorId, Draft, Event, Fact, Head, OfflineRole, Sealed},
     id::PluginId,
-    index::{Base, TIMESTAMP_LIFETIME, advance},
+    index::{Base, TIMESTAMP_LIFETIME, advance, bin_of},
     path::PublicPath,
     proposal::{IndexKeys, Proposal, SignerKeys},
     release::Release,
@@ -113,6 +114,20 @@ impl Source {
         source
     }
 
+    /// Ten thousand plugins of one release each, published.
+    fn with_all_plugins() -> Self {
+        let mut source = Self::begin();
+        for first in (0..PLUGINS).step_by(AT_ONCE) {
+            source.release((first..first + AT_ONCE).map(|n| release(n, "1.0.0")).collect());
+        }
+        source.publish(1);
+        source
+    }
+
+    fn serve(&self) -> Arc<Memory> {
+        Arc::new(Memory { files: Mutex::new(self.files.clone()), bodies: Mutex::default() })
+    }
+
     fn take(&mut self, fact: Fact) {
         let head = self.events.last().map_or(Head::none(), Sealed::head);
         let draft = Draft { actor: ActorId::registry(), fact, private: None };
@@ -205,23 +220,35 @@ fn gzipped(bytes: &[u8]) -> Option<usize> {
     Some(compressed.len())
 }
 
+/// Headers apart, what these bodies are on the way to a client.
+fn gzipped_all(bodies: &[(String, Vec<u8>)]) -> Option<usize> {
+    bodies.iter().map(|(_, body)| if body.is_empty() { Some(0) } else { gzipped(body) }).sum()
+}
+
+async fn open(source: &Source, memory: &Arc<Memory>, cache: &Path) -> Registry {
+    let root = TrustRoot::pinned(source.files["trust/1.root.json"].clone());
+    let cache = Cache::at(cache).expect("a cache");
+    let registry = Registry::open_through("https://plugins.example", memory.clone(), root, cache).await;
+    registry.expect("a registry").with_clock(now)
+}
+
+/// Asks for news, and for the documents of these plugins.
+async fn read_all(registry: &Registry, ids: &[PluginId]) {
+    let snapshot = registry.sync(Refresh::Always).await.expect("an index");
+    for id in ids {
+        assert!(snapshot.document(id).await.expect("a document").is_some(), "{id}");
+    }
+}
+
 fn now() -> Time {
     Time::from_unix(BEGINNING + 3600)
 }
 
 #[tokio::test]
 async fn ones_own_plugin_changed_among_ten_thousand_takes_5_requests_and_12_kb() {
-    let mut source = Source::begin();
-    for first in (0..PLUGINS).step_by(AT_ONCE) {
-        source.release((first..first + AT_ONCE).map(|n| release(n, "1.0.0")).collect());
-    }
-    source.publish(1);
-    let root = TrustRoot::pinned(source.files["trust/1.root.json"].clone());
-    let memory = Arc::new(Memory { files: Mutex::new(source.files.clone()), bodies: Mutex::default() });
-    let dir = tempfile::tempdir().expect("a folder");
-    let cache = Cache::at(dir.path()).expect("a cache");
-    let registry = Registry::open_through("https://plugins.example", memory.clone(), root, cache).await;
-    let registry = registry.expect("a registry").with_clock(now);
+    let mut source = Source::with_all_plugins();
+    let (dir, memory) = (tempfile::tempdir().expect("a folder"), source.serve());
+    let registry = open(&source, &memory, dir.path()).await;
     let own: PluginId = name(4321).parse().expect("an id");
     let snapshot = registry.sync(Refresh::Always).await.expect("an index");
     assert!(snapshot.document(&own).await.expect("a document").is_some());
@@ -241,9 +268,27 @@ async fn ones_own_plugin_changed_among_ten_thousand_takes_5_requests_and_12_kb()
     let bodies = memory.bodies.lock().expect("a lock").clone();
     let paths: Vec<_> = bodies.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(bodies.len(), 5, "{paths:?}");
-    let sizes: Option<Vec<usize>> =
-        bodies.iter().map(|(_, body)| if body.is_empty() { Some(0) } else { gzipped(body) }).collect();
-    let Some(sizes) = sizes else { return crate::process::skip("there is no gzip on this machine") };
-    let total: usize = sizes.iter().sum();
-    assert!(total <= 12_000, "{total} bytes: {:?}", paths.iter().zip(&sizes).collect::<Vec<_>>());
+    let Some(total) = gzipped_all(&bodies) else { return crate::process::skip("there is no gzip on this machine") };
+    assert!(total <= 12_000, "{total} bytes: {paths:?}");
+}
+
+#[tokio::test]
+async fn ten_plugins_of_ten_thousand_take_25_requests_cold_and_2_without_a_body_when_nothing_changed() {
+    let source = Source::with_all_plugins();
+    let (dir, memory) = (tempfile::tempdir().expect("a folder"), source.serve());
+    let own: Vec<PluginId> = (0..10).map(|n| name(n * 997).parse().expect("an id")).collect();
+    let bits = BitLength::new(u64::from(BIN_BITS)).expect("bits");
+    let bins: BTreeSet<_> = own.iter().map(|id| bin_of(id, bits)).collect();
+    assert_eq!(bins.len(), 10, "ten that share no bin cost the most");
+
+    read_all(&open(&source, &memory, dir.path()).await, &own).await;
+    let bodies = std::mem::take(&mut *memory.bodies.lock().expect("a lock"));
+    let paths: Vec<_> = bodies.iter().map(|(path, _)| path.as_str()).collect();
+    // The next root, timestamp, snapshot, targets and index; then a bin and a document each.
+    assert_eq!(bodies.len(), 5 + 2 * own.len(), "{paths:?}");
+
+    // Another process, with the cache alone.
+    read_all(&open(&source, &memory, dir.path()).await, &own).await;
+    let bodies = memory.bodies.lock().expect("a lock").clone();
+    assert_eq!(bodies, [("trust/2.root.json".to_owned(), vec![]), ("trust/timestamp.json".to_owned(), vec![])]);
 }

@@ -17,12 +17,14 @@ use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::{Notify, oneshot},
+    time::Instant,
 };
 
 use super::{
     front::{Bounds, Front, make_room},
     keys::{Holder, indexer_keys, signer_keys},
     left::{Left, require_whole},
+    pace::Pace,
     registry::{Layout, Registry, write_file},
     shelf::Shelf,
 };
@@ -31,12 +33,12 @@ use crate::{
     report::{DIM, Failure, GOOD, NAME, Output, chain},
 };
 
-/// Changes that come within this time of an index run wait for its end and share the next one.
-const BATCH: Duration = Duration::from_secs(1);
 /// The indexer looks at the ledger this often even if nothing rang: a bell may be lost.
 const SWEEP: Duration = Duration::from_secs(60);
 /// After the first failure it looks again so soon, then half as often each time.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
+/// While the signer, as another process, has not signed yet, it is looked for again so soon.
+const LOOK_FOR_SIGNER: Duration = Duration::from_secs(1);
 /// While pages fail, or requests find no room, they are tried again this often.
 const OTHER_RETRY: Duration = Duration::from_secs(5);
 /// A signer that signs nothing for so long is told of.
@@ -161,17 +163,20 @@ async fn first_look(follower: &Follower, wake: &Wake) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Follows the ledger: the first change at once, later ones batched.
+/// Follows the ledger: a burst of changes at once, a load in batches.
 async fn follow(follower: Follower, registry: Registry, wake: Wake, pages: Wake, pulse: Pulse) {
     let _told = Told { part: Part::Index, pulse: pulse.clone() };
     let mut patience = SWEEP;
     let mut unsigned_since = None;
+    let mut pace = Pace::rested(Instant::now());
     loop {
+        // Changes that come while it waits here share the next run.
+        tokio::time::sleep_until(pace.ready_at()).await;
         tokio::select! {
             () = wake.0.notified() => {}
             () = tokio::time::sleep(patience) => {}
         }
-        let began = tokio::time::Instant::now();
+        pace.begin(Instant::now());
         match follower.catch_up(SystemClock.now()).await {
             Ok(seq) => {
                 patience = wait_for_signer(&registry, seq, &mut unsigned_since, &pulse).await;
@@ -200,29 +205,23 @@ async fn follow(follower: Follower, registry: Registry, wake: Wake, pages: Wake,
         if pulse.troubles(Part::Storage) || pulse.troubles(Part::Pages) {
             patience = patience.min(OTHER_RETRY);
         }
-        tokio::time::sleep_until(began + BATCH).await;
     }
 }
 
 /// Tells how far the index is signed, and gives how long to sleep: where the signer is another process, it is looked for
 /// again soon, and after a while its silence is told.
-async fn wait_for_signer(
-    registry: &Registry,
-    signed: u64,
-    since: &mut Option<tokio::time::Instant>,
-    pulse: &Pulse,
-) -> Duration {
+async fn wait_for_signer(registry: &Registry, signed: u64, since: &mut Option<Instant>, pulse: &Pulse) -> Duration {
     let behind = registry.ledger.head().await.is_ok_and(|head| head.seq > signed);
     if !behind {
         *since = None;
         pulse.signed(signed, SystemClock.now());
         return SWEEP;
     }
-    match since.get_or_insert_with(tokio::time::Instant::now).elapsed() > SILENT {
+    match since.get_or_insert_with(Instant::now).elapsed() > SILENT {
         true => pulse.waits(Part::Index, format!("the signer has signed up to event {signed}"), SystemClock.now()),
         false => pulse.signed(signed, SystemClock.now()),
     }
-    BATCH
+    LOOK_FOR_SIGNER
 }
 
 /// Writes something to each store, after requests could not.
