@@ -14,6 +14,7 @@ usage: cargo xtask COMMAND
   fuzz [SECONDS] [TARGET...]   every fuzz target, or those whose name contains a word, for so long each (60)
   conformance [--suite DIR]    the public TUF suite, checked out at DIR, against our client
   bench build      what a clean build costs, by phase and by crate
+  bench downloads [--json]     downloads a second from `stoa serve`, beside nginx
 
 environment:
   STOA_CACHE_DIR       where toolchains and what they made are kept (default: stoa/ in the user's cache folder)
@@ -50,6 +51,10 @@ pub(crate) enum Command {
         only: Vec<String>,
     },
     BenchBuild,
+    BenchDownloads {
+        /// Arguments that the driver gets as they are.
+        passed_on: Vec<String>,
+    },
     Conformance {
         /// A checkout of the suite.
         suite: Option<String>,
@@ -121,12 +126,17 @@ fn conformance(rest: Vec<String>) -> Result<Command, String> {
     }
 }
 
+/// The benches that there are.
+const BENCHES: &str = "there are `build` and `downloads`";
+
 fn bench(rest: &[String]) -> Result<Command, String> {
-    match rest {
-        [name] if name == "build" => Ok(Command::BenchBuild),
-        [name] => Err(format!("there is no bench `{name}`; the only one is `build`")),
-        [] => Err("`bench` needs the name of a bench; the only one is `build`".to_owned()),
-        [_, extra, ..] => Err(format!("`bench` takes one name, but got `{extra}` behind it")),
+    let words: Vec<&str> = rest.iter().map(String::as_str).collect();
+    match words[..] {
+        ["build"] => Ok(Command::BenchBuild),
+        ["downloads"] | ["downloads", "--json"] => Ok(Command::BenchDownloads { passed_on: rest[1..].to_vec() }),
+        ["build" | "downloads", extra, ..] => Err(format!("`bench {}` got `{extra}` behind it", words[0])),
+        [name, ..] => Err(format!("there is no bench `{name}`; {BENCHES}")),
+        [] => Err(format!("`bench` needs the name of a bench; {BENCHES}")),
     }
 }
 
@@ -192,14 +202,16 @@ mod tests {
     fn what_is_not_understood_is_named() {
         assert_eq!(parsed("tset"), Err("there is no command `tset`".into()));
         assert_eq!(parsed("fresh now"), Err("`fresh` takes no arguments, but got `now`".into()));
-        assert_eq!(parsed("bench call"), Err("there is no bench `call`; the only one is `build`".into()));
-        assert_eq!(parsed("bench"), Err("`bench` needs the name of a bench; the only one is `build`".into()));
-        assert_eq!(parsed("bench build x"), Err("`bench` takes one name, but got `x` behind it".into()));
+        assert_eq!(parsed("bench call"), Err("there is no bench `call`; there are `build` and `downloads`".into()));
+        let nameless = "`bench` needs the name of a bench; there are `build` and `downloads`";
+        assert_eq!(parsed("bench"), Err(nameless.into()));
+        assert_eq!(parsed("bench build x"), Err("`bench build` got `x` behind it".into()));
+        assert_eq!(parsed("bench downloads x"), Err("`bench downloads` got `x` behind it".into()));
     }
 
     #[test]
     fn the_usage_names_every_command() {
-        for name in ["setup", "guests", "demo", "test", "ci", "fresh", "bench build"] {
+        for name in ["setup", "guests", "demo", "test", "ci", "fresh", "bench build", "bench downloads"] {
             assert!(USAGE.contains(&format!("\n  {name} ")), "{name}");
         }
     }

@@ -11,13 +11,13 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use crate::cache::{self, Cache};
 use crate::demo;
 use crate::failure::{Failure, Outcome};
 use crate::packages::Manager;
 use crate::phases::seconds;
 use crate::place;
-use crate::tool::{self, Tool};
+use crate::tool::Tool;
+use crate::unpacked;
 
 /// The folder with the lock file of what the suite imports.
 const PACKAGES: &str = "xtask/conformance";
@@ -120,25 +120,9 @@ fn path_with_faketime() -> Outcome<std::ffi::OsString> {
     if std::env::split_paths(&path).any(|dir| dir.join("faketime").is_file()) {
         return Ok(path);
     }
-    let name = format!("faketime-{}", cache::fingerprint(["1", std::env::consts::ARCH]));
-    let dir = Cache::open().entry(&name, |dir| {
-        eprintln!("conformance: unpacking Debian's libfaketime; nothing is installed");
-        tool::again(|| {
-            let get = Tool::new("apt-get").args(["-o", "APT::Sandbox::User=root", "-q", "download", "libfaketime"]);
-            get.dir(dir).run().map_err(|failure| failure.fix("`apt-get update`, or install faketime"))
-        })?;
-        let package = only_file(dir)?;
-        Tool::new("dpkg-deb").arg("-x").arg(&package).arg(dir).read()?;
-        fs::remove_file(&package).map_err(|error| Failure::io("remove", &package, &error))?;
-        write_faketime(dir)
-    })?;
+    let dir = unpacked::entry("libfaketime", write_faketime)?;
     std::env::join_paths(std::iter::once(dir.join("bin")).chain(std::env::split_paths(&path)))
         .map_err(|error| Failure::new(format!("faketime's folder can't stand in PATH: {error}")))
-}
-
-fn only_file(dir: &Path) -> Outcome<PathBuf> {
-    let mut entries = fs::read_dir(dir).map_err(|error| Failure::io("read", dir, &error))?.flatten();
-    entries.next().map(|entry| entry.path()).ok_or_else(|| Failure::new("apt-get downloaded nothing"))
 }
 
 /// The package's own program looks for its library where it would be installed; this one looks beside itself.

@@ -28,6 +28,7 @@ mod place;
 mod suite;
 mod tool;
 mod toolchain;
+mod unpacked;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -72,7 +73,8 @@ fn run(command: Command) -> Outcome<ExitCode> {
         Command::Ci { only } => ci::run(&only),
         Command::Fresh => fresh::write().map(|()| ExitCode::SUCCESS),
         Command::Fuzz { seconds, only } => fuzz::run(Duration::from_secs(seconds), &only).map(|()| ExitCode::SUCCESS),
-        Command::BenchBuild => bench::build(),
+        Command::BenchBuild => bench::build::run(),
+        Command::BenchDownloads { passed_on } => bench::downloads::run(&passed_on),
         Command::Conformance { suite } => conformance::run(suite.as_deref()),
     }
 }
