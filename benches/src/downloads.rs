@@ -44,7 +44,11 @@ struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ended_already = self.child.kill();
+        // By its own signal: nginx would leave its workers behind.
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        if !told.is_ok_and(|status| status.success()) {
+            let _ended_already = self.child.kill();
+        }
         let _reaped = self.child.wait();
     }
 }
