@@ -18,7 +18,7 @@ use stoa_core::{
     event::{Head, PrivatePart, Sealed},
     time::Time,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::ledger::{
     Committed, Item, ItemKey, Ledger, LedgerError, MAX_KEYS, Transaction,
@@ -78,7 +78,12 @@ impl SqliteLedger {
     ) -> Result<T, LedgerError> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.readers.len();
         let connection = Arc::clone(&self.readers[turn]).lock_owned().await;
-        blocking(move || query(&connection)).await
+        let reading = Reading { connection, _ledger: self.clone() };
+        blocking(move || {
+            let reading = reading;
+            query(&reading.connection)
+        })
+        .await
     }
 
     async fn write<T: Send + 'static>(
@@ -89,6 +94,13 @@ impl SqliteLedger {
         let mut connection = Arc::clone(&self.writer).lock_owned().await;
         blocking(move || change(&mut connection)).await
     }
+}
+
+/// A connection that reads, with the ledger behind it: where whoever asked is gone, and the ledger besides, the one that
+/// writes still is the last to close.
+struct Reading {
+    connection: OwnedMutexGuard<Connection>,
+    _ledger: SqliteLedger,
 }
 
 async fn blocking<T: Send + 'static>(
