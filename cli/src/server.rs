@@ -29,6 +29,7 @@ pub(crate) use import::{Imported, import};
 pub(crate) use init::{Beginning, init};
 pub(crate) use propose::{Change, begin, propose};
 pub(crate) use recover::{Loss, recover};
+pub(crate) use registry::write_file;
 pub(crate) use restore::{Signing, restore};
 pub(crate) use serve::serve;
 pub(crate) use signer::signer;

@@ -117,7 +117,7 @@ fn hand_out(offer: &Offer, file: &OfferFile, output: Output) -> Result<(), Failu
     let next = match file.dry_run {
         true => format!("{WARN}nothing was written{WARN:#} (--dry-run)"),
         false => {
-            write(&file.out, &offer.to_bytes())?;
+            server::write_file(&file.out, &offer.to_bytes())?;
             format!(
                 "{GOOD}wrote{GOOD:#} {NAME}{out}{NAME:#}. Nothing of the registry has changed yet. Next: each signer runs, \
                  on a machine of their own,\n  {NAME}stoa keys sign {out} --key KEY{NAME:#}"
@@ -167,7 +167,7 @@ fn sign(
         confirm(&offer)?;
     }
     let signed = offer.sign(&key.unlock()?)?;
-    write(path, &offer.to_bytes())?;
+    server::write_file(path, &offer.to_bytes())?;
     let signed = signed.iter().map(|document| document.name()).collect::<Vec<_>>().join(", ");
     let text = format!(
         "{GOOD}signed{GOOD:#} {signed} of the ceremony {NAME}{}{NAME:#} with key {NAME}{}{NAME:#}\n{}",
@@ -253,20 +253,6 @@ fn read(path: &Path) -> Result<Offer, Failure> {
         Failure { message: format!("`{shown}` is refused: {}", error.message), ..error }
             .hint("get the file again from whoever made it; sign nothing of this one")
     })
-}
-
-/// Replaces a file, or makes it: whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        std::fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(|e: std::io::Error| Failure::new(format!("`{}` can not be written: {e}", path.display())))
 }
 
 /// What a ceremony changes, to whom it matters, and who has signed: all of it computed from its documents.

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header},
     response::IntoResponse,
 };
+use bytes::Bytes;
 use stoa_core::path::{PublicPath, not_found_cache};
 use stoa_store::blobs::BlobError;
 
@@ -60,10 +61,7 @@ async fn found(
     // Bytes of a file are counted as it lies. A coding is for the whole.
     let tag = held.tag(None);
     let part = range::wanted(headers, &tag, held.size());
-    let coded = match (part == Wanted::Whole, Coding::wanted(headers)) {
-        (true, Some(coding)) => shelf.coded(path, &held, coding).await.map(|bytes| (coding, bytes)),
-        _ => None,
-    };
+    let coded = if part == Wanted::Whole { coded(shelf, path, &held, headers).await } else { None };
     set(response.headers_mut(), header::ETAG, &held.tag(coded.as_ref().map(|(coding, _)| *coding)));
     if matches(headers, &held) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -90,6 +88,12 @@ async fn found(
     };
     fill(&mut response, method, range.end - range.start, || shelf.body(path, &held, range));
     Ok(Some(response))
+}
+
+/// The file in the coding that the client likes best, where there is one that is worth it.
+async fn coded(shelf: &Shelf, path: &PublicPath, held: &Held, headers: &HeaderMap) -> Option<(Coding, Bytes)> {
+    let coding = Coding::wanted(headers)?;
+    shelf.coded(path, held, coding).await.map(|bytes| (coding, bytes))
 }
 
 /// Gives an answer its length, and its body where it is one to a GET.
@@ -122,7 +126,11 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 
 /// Whether the client has the file, in whichever coding. Weak comparison (RFC 9110, section 13.1.2).
 fn matches(headers: &HeaderMap, held: &Held) -> bool {
-    let tags = [None, Some(Coding::Brotli), Some(Coding::Zstd), Some(Coding::Gzip)].map(|coding| held.tag(coding));
+    // Most requests have no condition: they need not pay for four tags.
+    if !headers.contains_key(header::IF_NONE_MATCH) {
+        return false;
+    }
+    let tags: Vec<String> = [None].into_iter().chain(Coding::ALL.map(Some)).map(|coding| held.tag(coding)).collect();
     let lists = headers.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|list| list.to_str().ok());
     lists
         .flat_map(|list| list.split(','))
@@ -138,12 +146,7 @@ async fn not_found(shelf: &Shelf, request: &str, method: &Method, headers: &Head
     match page {
         Some(page) => {
             describe(response.headers_mut(), &path);
-            let coding = Coding::wanted(headers);
-            let coded = match coding {
-                Some(coding) => shelf.coded(&path, &page, coding).await.map(|bytes| (coding, bytes)),
-                None => None,
-            };
-            match coded {
+            match coded(shelf, &path, &page, headers).await {
                 Some((coding, bytes)) => {
                     set(response.headers_mut(), header::CONTENT_ENCODING, coding.name());
                     fill(&mut response, method, bytes.len() as u64, || Body::from(bytes));

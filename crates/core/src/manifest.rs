@@ -47,8 +47,6 @@
 
 use std::collections::BTreeMap;
 
-use toml::de::DeTable;
-
 pub use self::{
     capability::{Capability, CapabilityKind},
     category::Category,
@@ -101,22 +99,7 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`] with every problem found: one reading is enough to correct a file, unless it is not TOML.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let mut reader = Reader::new(text, "plugin.toml");
-        let manifest = if text.len() > MAX_BYTES {
-            reader.problem(1, "", format!("the manifest has {} bytes: at most {MAX_BYTES} are allowed", text.len()));
-            None
-        } else {
-            let (table, errors) = DeTable::parse_recoverable(text);
-            for error in &errors {
-                let line = error.span().map_or(1, |span| reader.line(&span));
-                reader.problem(line, "", format!("not TOML: {}", error.message()));
-            }
-            if errors.is_empty() { Self::read(&mut reader, Section::new("", table.get_ref(), 1)) } else { None }
-        };
-        match (manifest, reader.finish()) {
-            (Some(manifest), problems) if problems.is_empty() => Ok(manifest),
-            (_, problems) => Err(ManifestError::new(problems)),
-        }
+        Reader::whole(text, "plugin.toml", "manifest", MAX_BYTES, Self::read).map_err(ManifestError::new)
     }
 
     fn read(reader: &mut Reader<'_>, mut top: Section<'_, '_>) -> Option<Self> {

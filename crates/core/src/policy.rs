@@ -26,8 +26,6 @@
 
 use std::fmt;
 
-use toml::de::DeTable;
-
 pub use self::{
     evidence::{Advisory, Evidence, Provenance},
     pattern::{Match, Pattern},
@@ -38,7 +36,7 @@ use crate::{
     document::Listing,
     lock::Exact,
     manifest::{ConfigKey, Reason},
-    reader::{Problem, Reader, Section},
+    reader::{Problem, Reader},
     resolve::{Barred, Documents, Known},
     time::Time,
 };
@@ -132,22 +130,10 @@ impl Policy {
     /// [`PolicyError`] with every problem found.
     pub fn parse(file: &str, text: &str) -> Result<Self, PolicyError> {
         let file = crate::reader::shown(file);
-        let mut reader = Reader::new(text, "policy.toml");
-        let policy = if text.len() > MAX_POLICY_BYTES {
-            reader.problem(1, "", format!("the file has {} bytes: at most {MAX_POLICY_BYTES} are allowed", text.len()));
-            None
-        } else {
-            let (table, errors) = DeTable::parse_recoverable(text);
-            for error in &errors {
-                let line = error.span().map_or(1, |span| reader.line(&span));
-                reader.problem(line, "", format!("not TOML: {}", error.message()));
-            }
-            errors.is_empty().then(|| read::policy(&mut reader, Section::new("", table.get_ref(), 1), &file))
-        };
-        match (policy, reader.finish()) {
-            (Some(policy), problems) if problems.is_empty() => Ok(policy),
-            (_, problems) => Err(PolicyError { file, problems }),
-        }
+        Reader::whole(text, "policy.toml", "file", MAX_POLICY_BYTES, |reader, top| {
+            Some(read::policy(reader, top, &file))
+        })
+        .map_err(|problems| PolicyError { file: file.clone(), problems })
     }
 
     /// What messages call the file; empty for a policy that is none.

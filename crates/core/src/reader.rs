@@ -50,6 +50,32 @@ impl<'t> Reader<'t> {
     }
 
     /// The problems found, by line.
+    /// Reads a whole file of at most `limit` bytes, which messages call `noun`. Gives every problem that there is.
+    pub(crate) fn whole<T>(
+        text: &'t str,
+        file: &'static str,
+        noun: &str,
+        limit: usize,
+        read: impl FnOnce(&mut Self, Section<'_, '_>) -> Option<T>,
+    ) -> Result<T, Vec<Problem>> {
+        let mut reader = Self::new(text, file);
+        let found = if text.len() > limit {
+            reader.problem(1, "", format!("the {noun} has {} bytes: at most {limit} are allowed", text.len()));
+            None
+        } else {
+            let (table, errors) = DeTable::parse_recoverable(text);
+            for error in &errors {
+                let line = error.span().map_or(1, |span| reader.line(&span));
+                reader.problem(line, "", format!("not TOML: {}", error.message()));
+            }
+            if errors.is_empty() { read(&mut reader, Section::new("", table.get_ref(), 1)) } else { None }
+        };
+        match (found, reader.finish()) {
+            (Some(found), problems) if problems.is_empty() => Ok(found),
+            (_, problems) => Err(problems),
+        }
+    }
+
     pub(crate) fn finish(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| problem.line);
         self.problems
