@@ -209,7 +209,7 @@ impl<'b, S: Send + 'static> Building<'b, S> {
         Ok(Linked::Fresh(Arc::new(Slot::new(self.shared.clone(), planned.clone(), exports, pre, reason))))
     }
 
-    fn resolve(&self, planned: &PlannedPlugin, component: &Component) -> Result<Vec<link::Binding>, LoaderError> {
+    fn resolve(&self, planned: &PlannedPlugin, component: &Component) -> Result<Vec<link::Bound>, LoaderError> {
         let providers: Providers<'_> =
             self.settled.iter().map(|(id, slot)| (id, (slot.key().clone(), slot.exports()))).collect();
         link::resolve(&self.shared.engine, planned, component, &providers, &self.shared.offered)

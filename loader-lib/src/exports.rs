@@ -116,18 +116,6 @@ impl Exports {
         names
     }
 
-    /// The exported interface that serves the import `import`: the same name, else the newest of its track.
-    pub(crate) fn serving(&self, import: &str) -> Option<&str> {
-        if let Some((exact, _)) = self.by_interface.get_key_value(import) {
-            return Some(exact);
-        }
-        let wanted = InterfaceName::new(import);
-        let serving = self.by_interface.keys().map(String::as_str);
-        serving
-            .filter(|name| InterfaceName::new(name).serves(&wanted))
-            .max_by_key(|name| InterfaceName::new(name).version)
-    }
-
     /// The function that `name` means: `render` if only one is called so, else `render.render`,
     /// `demo:markdown/render.render` or `demo:markdown/render@1.0.0.render`.
     pub(crate) fn find(&self, plugin: &PluginId, name: &str) -> Result<Arc<Function>, LoaderError> {

@@ -21,7 +21,7 @@ use stoa_core::{
 
 use crate::{
     limits::Wishes,
-    plan::{ConfigValue, Edge, Plan, PlanError, PlannedPlugin, RuntimeOptions},
+    plan::{Binding, ConfigValue, Edge, Plan, PlanError, PlannedPlugin, RuntimeOptions},
     registry::{Obtained, Registry, RegistryError, Snapshot},
 };
 
@@ -327,9 +327,13 @@ fn planned(
 fn edge(edge: &resolve::Edge) -> Edge {
     Edge {
         on: edge.dependency.clone(),
-        interfaces: edge.bindings.iter().map(|binding| binding.import.to_string()).collect(),
+        bindings: edge.bindings.iter().map(binding).collect(),
         on_failure: edge.on_failure,
     }
+}
+
+fn binding(binding: &resolve::Binding) -> Binding {
+    Binding { import: binding.import.to_string(), export: binding.export.to_string() }
 }
 
 /// The wishes of a manifest, by the names that the release record has: bytes and milliseconds.

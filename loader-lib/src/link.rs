@@ -34,32 +34,33 @@ fn is_wasi(import: &InterfaceName<'_>) -> bool {
 pub(crate) type Providers<'p> = HashMap<&'p PluginId, (SlotKey, &'p Exports)>;
 
 /// An import that another plugin serves.
-pub(crate) struct Binding {
+pub(crate) struct Bound {
     import: String,
     targets: Vec<Arc<Target>>,
 }
 
 /// Finds who serves each import, and checks the types of those that other plugins serve.
-pub(crate) fn resolve(
+pub(crate) fn resolve<'p>(
     engine: &Engine,
-    plugin: &PlannedPlugin,
+    plugin: &'p PlannedPlugin,
     component: &Component,
     providers: &Providers<'_>,
     offered: &[String],
-) -> Result<Vec<Binding>, LoaderError> {
+) -> Result<Vec<Bound>, LoaderError> {
     let mut bindings = Vec::new();
     let mut unknown = Vec::new();
     let ty = component.component_type();
     for (import, item) in ty.imports(engine) {
-        let edge = plugin.dependencies.iter().find(|edge| edge.interfaces.iter().any(|name| name == import));
+        let of = |edge: &'p Edge| edge.bindings.iter().find(|binding| binding.import == import).map(|b| (edge, b));
+        let bound = plugin.dependencies.iter().find_map(of);
         let name = InterfaceName::new(import);
-        match (item.ty, edge) {
+        match (item.ty, bound) {
             (ComponentItem::Type(_), _) => {}
-            (ComponentItem::ComponentInstance(instance), Some(edge)) => {
-                let linking = Linking { engine, plugin, edge, import };
+            (ComponentItem::ComponentInstance(instance), _) if only_types(engine, &instance) => {}
+            (ComponentItem::ComponentInstance(instance), Some((edge, binding))) => {
+                let linking = Linking { engine, plugin, edge, import, export: &binding.export };
                 bindings.push(linking.bind(&instance, providers)?);
             }
-            (ComponentItem::ComponentInstance(instance), None) if only_types(engine, &instance) => {}
             _ if is_wasi(&name) => {}
             _ if offered.iter().any(|offer| InterfaceName::new(offer).serves(&name)) => {}
             _ => unknown.push(import.to_owned()),
@@ -81,7 +82,7 @@ pub(crate) fn link<S: Send + 'static>(
     base: &Linker<PluginCtx<S>>,
     plugin: &PluginId,
     component: &Component,
-    bindings: Vec<Binding>,
+    bindings: Vec<Bound>,
 ) -> Result<InstancePre<PluginCtx<S>>, LoaderError> {
     let refused = |e: wasmtime::Error| LoaderError::Link { plugin: plugin.clone(), source: e.into_boxed_dyn_error() };
     let mut linker = base.clone();
@@ -102,19 +103,26 @@ struct Linking<'l> {
     plugin: &'l PlannedPlugin,
     edge: &'l Edge,
     import: &'l str,
+    /// What the resolver bound it to. Looked up as it is: a lookup by semver could find another one, and does so in
+    /// the engine's linker in both directions.
+    export: &'l str,
 }
 
 impl Linking<'_> {
-    fn bind(&self, instance: &ComponentInstance, providers: &Providers<'_>) -> Result<Binding, LoaderError> {
+    fn bind(&self, instance: &ComponentInstance, providers: &Providers<'_>) -> Result<Bound, LoaderError> {
         let Some((key, exports)) = providers.get(&self.edge.on) else {
             return Err(LoaderError::Blocked { plugin: self.plugin.id.clone(), on: self.edge.on.clone() });
         };
-        let Some(interface) = exports.serving(self.import) else {
-            let has = exports.interfaces().join(", ");
-            return Err(
-                self.incompatible(None, format!("it exports {}", if has.is_empty() { "nothing" } else { &has }))
-            );
-        };
+        let interface = self.export;
+        if !InterfaceName::new(interface).serves(&InterfaceName::new(self.import)) {
+            let reason = format!("it is bound to {interface}, which does not serve it");
+            return Err(self.incompatible(None, reason));
+        }
+        let has = exports.interfaces();
+        if !has.contains(&interface) {
+            let has = if has.is_empty() { "nothing".to_owned() } else { has.join(", ") };
+            return Err(self.incompatible(None, format!("it is bound to {interface}, and the plugin exports {has}")));
+        }
         let mut targets = Vec::new();
         for (name, item) in instance.exports(self.engine) {
             match item.ty {
@@ -133,7 +141,7 @@ impl Linking<'_> {
                 _ => return Err(self.incompatible(Some(name), "only functions and types cross between plugins".into())),
             }
         }
-        Ok(Binding { import: self.import.to_owned(), targets })
+        Ok(Bound { import: self.import.to_owned(), targets })
     }
 
     /// Checks one function and finds how the importer is told of a failure; none = by a trap.

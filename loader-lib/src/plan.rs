@@ -30,7 +30,8 @@ impl Plan {
                 if !before.contains(&edge.on) {
                     return Err(PlanError::Order { plugin: plugin.id.clone(), dependency: edge.on.clone() });
                 }
-                if let Some(twice) = edge.interfaces.iter().find(|name| !bound.insert(name.as_str())) {
+                let mut imports = edge.bindings.iter().map(|binding| &binding.import);
+                if let Some(twice) = imports.find(|name| !bound.insert(name.as_str())) {
                     return Err(PlanError::BoundTwice { plugin: plugin.id.clone(), import: twice.clone() });
                 }
             }
@@ -92,13 +93,22 @@ pub enum ConfigValue {
     Boolean(bool),
 }
 
+/// One import and the export that answers it, both by their exact names: nothing chooses again after the resolver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// What the importer imports, such as `demo:markdown/render@1.0.0`.
+    pub import: String,
+    /// What the provider exports: the same name, or a compatible higher version such as `demo:markdown/render@1.2.0`.
+    pub export: String,
+}
+
 /// A dependency as it is linked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edge {
     /// The plugin that provides.
     pub on: PluginId,
-    /// The exact names of the imports it provides, such as `demo:markdown/render@1.0.0`.
-    pub interfaces: Vec<String>,
+    /// Through what.
+    pub bindings: Vec<Binding>,
     /// What the importer sees when a call to it fails.
     pub on_failure: OnFailure,
 }

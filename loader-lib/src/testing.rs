@@ -12,7 +12,7 @@ use stoa_core::digest::Digest;
 
 use crate::{
     limits::Wishes,
-    plan::{ConfigValue, Edge, OnFailure, Plan, PlannedPlugin, Reload, RuntimeOptions},
+    plan::{Binding, ConfigValue, Edge, OnFailure, Plan, PlannedPlugin, Reload, RuntimeOptions},
 };
 
 /// Why a plan could not be made.
@@ -72,7 +72,8 @@ impl PlanBuilder {
         self
     }
 
-    /// The last plugin imports `interfaces` from `on`, and sees failures as values.
+    /// The last plugin imports `interfaces` from `on`, which exports them by the same names, and sees failures as
+    /// values.
     #[must_use]
     pub fn depends_on(self, on: &str, interfaces: &[&str]) -> Self {
         self.edge(on, interfaces, OnFailure::Value)
@@ -85,9 +86,21 @@ impl PlanBuilder {
     }
 
     fn edge(self, on: &str, interfaces: &[&str], on_failure: OnFailure) -> Self {
-        let interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
+        let same = |name: &&str| Binding { import: (*name).to_owned(), export: (*name).to_owned() };
+        let bindings = interfaces.iter().map(same).collect();
         self.last(|last| {
-            last.dependencies.push(Edge { on: on.parse()?, interfaces, on_failure });
+            last.dependencies.push(Edge { on: on.parse()?, bindings, on_failure });
+            Ok(())
+        })
+    }
+
+    /// The import `import` of the last plugin is answered by the export of another name.
+    #[must_use]
+    pub fn answered_by(self, import: &str, export: &str) -> Self {
+        self.last(|last| {
+            let mut bindings = last.dependencies.iter_mut().flat_map(|edge| &mut edge.bindings);
+            let binding = bindings.find(|binding| binding.import == import);
+            binding.ok_or_else(|| format!("the last plugin does not import {import}"))?.export = export.to_owned();
             Ok(())
         })
     }

@@ -149,6 +149,48 @@ pub(crate) fn relay() -> Vec<u8> {
     ))
 }
 
+/// Two versions of `demo:leaf/api` whose `bump` gives 1 and 2.
+pub(crate) fn leaf_of_two(one: &str, two: &str) -> Vec<u8> {
+    bytes(&format!(
+        r#"(component
+        (type $call-error' {CALL_ERROR})
+        (export $call-error "call-error" (type $call-error'))
+        (core module $m {PRELUDE}
+            (func (export "one") (result i32) (call $ok (i32.const 1)))
+            (func (export "two") (result i32) (call $ok (i32.const 2))))
+        (core instance $i (instantiate $m))
+        (type $answer (result u32 (error $call-error)))
+        (func $one (result $answer) (canon lift (core func $i "one") (memory $i "memory")))
+        (func $two (result $answer) (canon lift (core func $i "two") (memory $i "memory")))
+        (instance $api-one (export "call-error" (type $call-error)) (export "bump" (func $one)))
+        (instance $api-two (export "call-error" (type $call-error)) (export "bump" (func $two)))
+        (export "demo:leaf/api@{one}" (instance $api-one))
+        (export "demo:leaf/api@{two}" (instance $api-two)))"#
+    ))
+}
+
+/// Passes `bump` on to `demo:leaf/api@VERSION`, and its answer back.
+pub(crate) fn passes_on(version: &str) -> Vec<u8> {
+    bytes(&format!(
+        r#"(component
+        (import "demo:leaf/api@{version}" (instance $leaf
+            (type $call-error' {CALL_ERROR})
+            (export "call-error" (type $call-error (eq $call-error')))
+            (export "bump" (func (result (result u32 (error $call-error)))))))
+        (alias export $leaf "call-error" (type $call-error))
+        (core module $memory {PRELUDE})
+        (core instance $mem (instantiate $memory))
+        (core func $bump' (canon lower (func $leaf "bump") (memory $mem "memory")))
+        (core module $m
+            (import "leaf" "bump" (func $bump (param i32)))
+            (func (export "bump") (result i32) (call $bump (i32.const 1024)) (i32.const 1024)))
+        (core instance $i (instantiate $m (with "leaf" (instance (export "bump" (func $bump'))))))
+        (func $bump (result (result u32 (error $call-error))) (canon lift (core func $i "bump") (memory $mem "memory")))
+        (instance $api (export "bump" (func $bump)))
+        (export "demo:caller/api@1.0.0" (instance $api)))"#
+    ))
+}
+
 /// `demo:leaf/api@1.0.0` once more, but `bump` first calls `acme:host/back@1.0.0.call`, which the host provides.
 pub(crate) fn leaf_that_calls_back() -> Vec<u8> {
     bytes(&format!(

@@ -53,12 +53,13 @@ async fn a_provider_with_another_version_type_or_function_is_refused() -> Outcom
         let plan = PlanBuilder::new(folder.path())
             .plugin("demo:leaf", "1.0.0", &guests::leaf_of(exported, 0))
             .plugin("demo:caller", "1.0.0", &guests::caller_of(imported, text))
-            .depends_on("demo:leaf", &[&format!("demo:leaf/api@{imported}")]);
+            .depends_on("demo:leaf", &[&format!("demo:leaf/api@{imported}")])
+            .answered_by(&format!("demo:leaf/api@{imported}"), &format!("demo:leaf/api@{exported}"));
         refusals.push(refusal(plan).await?);
     }
     insta::assert_snapshot!(refusals.join("\n"), @r#"
-    incompatible: demo:caller imports demo:leaf/api@1.1.0 from demo:leaf: it exports demo:leaf/api@1.0.0
-    incompatible: demo:caller imports demo:leaf/api@1.0.0 from demo:leaf: it exports demo:leaf/api@2.0.0
+    incompatible: demo:caller imports demo:leaf/api@1.1.0 from demo:leaf: it is bound to demo:leaf/api@1.0.0, which does not serve it
+    incompatible: demo:caller imports demo:leaf/api@1.0.0 from demo:leaf: it is bound to demo:leaf/api@2.0.0, which does not serve it
     incompatible: demo:caller imports demo:leaf/api@1.0.0.more from demo:leaf: demo:leaf/api@1.0.0 has no such function
     incompatible: demo:caller imports demo:leaf/api@1.0.0.bump from demo:leaf: its parameters have other names or types
     incompatible: demo:caller imports demo:leaf/api@1.0.0.bump from demo:leaf: its result has another type
@@ -73,10 +74,31 @@ async fn a_newer_minor_version_of_an_interface_serves_an_older_import() -> Outco
     let plan = PlanBuilder::new(folder.path())
         .plugin("demo:leaf", "1.4.0", &guests::leaf_of("1.4.0", 0))
         .plugin("demo:relay", "1.0.0", &guests::relay())
-        .depends_on("demo:leaf", &[LEAF]);
+        .depends_on("demo:leaf", &[LEAF])
+        .answered_by(LEAF, "demo:leaf/api@1.4.0");
     let host = Host::<()>::builder().build()?;
     host.apply(plan.build()?).await?.all()?;
     assert_eq!(crate::calls::wave(&host.plugin("demo:relay")?.call_wave("bump()").await?), "ok(1)");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_versions_of_an_interface_the_resolved_one_answers_and_no_other() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let plan = |export: &str| {
+        PlanBuilder::new(folder.path())
+            .plugin("demo:leaf", "1.0.0", &guests::leaf_of_two("1.0.0", "1.2.0"))
+            .plugin("demo:caller", "1.0.0", &guests::passes_on("1.0.0"))
+            .depends_on("demo:leaf", &[LEAF])
+            .answered_by(LEAF, export)
+    };
+    let host = Host::<()>::builder().build()?;
+    for (export, answer) in [("demo:leaf/api@1.2.0", "ok(2)"), (LEAF, "ok(1)")] {
+        host.apply(plan(export).build()?).await?.all()?;
+        let caller = host.plugin("demo:caller")?;
+        assert_eq!(crate::calls::wave(&caller.call_wave("bump()").await?), answer, "bound to {export}");
+    }
+    insta::assert_snapshot!(refusal(plan("demo:leaf/api@1.1.0")).await?, @"incompatible: demo:caller imports demo:leaf/api@1.0.0 from demo:leaf: it is bound to demo:leaf/api@1.1.0, and the plugin exports demo:leaf/api@1.0.0, demo:leaf/api@1.2.0");
     Ok(())
 }
 
