@@ -3,159 +3,35 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{Read as _, Write as _},
-    num::NonZeroU64,
     path::Path,
     pin::Pin,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
 };
 
-use serde_json::json;
-use stoa_core::{
-    digest::Digest,
-    event::{ActorId, Draft, Event, Fact, Head, OfflineRole, Sealed},
-    id::PluginId,
-    index::{Base, TIMESTAMP_LIFETIME, advance, bin_of},
-    path::PublicPath,
-    proposal::{IndexKeys, Proposal, SignerKeys},
-    release::Release,
-    time::{DAY, Time},
-    trust::{
-        Bins, BitLength, SecretKey,
-        writer::{self, RootSigners, Signers, Terms},
-    },
-};
+use stoa_core::{digest::Digest, id::PluginId, index::bin_of, path::PublicPath, time::Time, trust::BitLength};
+use stoa_corpus::{Corpus, Tree};
 use stoa_loader::{
     Cache, Refresh, Registry, TrustRoot,
     transport::{Answer, Transport, TransportError},
 };
 
 const PLUGINS: usize = 10_000;
-/// As many as one event may release, and as `stoa init` makes bins.
-const AT_ONCE: usize = 20;
+/// As many bins as `stoa init` makes.
 const BIN_BITS: u8 = 8;
 const BEGINNING: i64 = 1_795_000_000;
 
-fn key(seed: u8) -> SecretKey {
-    SecretKey::from_seed([seed; 32])
+fn corpus() -> Corpus {
+    Corpus::new(1, PLUGINS)
 }
 
-fn keys() -> IndexKeys {
-    IndexKeys { snapshot: key(3), catalog: key(4) }
+/// Ten thousand plugins of one release each, published.
+fn ten_thousand() -> Tree {
+    Tree::of(&corpus(), BIN_BITS, Time::from_unix(BEGINNING))
 }
 
-fn signer_keys() -> SignerKeys {
-    SignerKeys { timestamp: key(5), bins: key(6) }
-}
-
-/// The n-th plugin. Names are spread as names are: no two bins get the same share.
-fn name(n: usize) -> String {
-    format!("space-n{}:plugin-n{n}", n % 97)
-}
-
-/// A record of common size: two exports, four imports, some words.
-fn release(n: usize, version: &str) -> Release {
-    let (id, unlike) = (name(n), Digest::of(format!("{n} {version}").as_bytes()));
-    let types = |of: &str| Digest::of(of.as_bytes()).short(16);
-    let wasi = ["cli/stdout", "clocks/wall-clock", "io/streams", "random/random"];
-    let imports: Vec<_> = wasi
-        .iter()
-        .map(|name| json!({"name": format!("wasi:{name}@0.2.6"), "types": types(name), "from": "wasi"}))
-        .collect();
-    let exports: Vec<_> = ["api", "more"]
-        .iter()
-        .map(|name| json!({"name": format!("{id}/{name}@1.0.0"), "types": types(&format!("{id} {name}"))}))
-        .collect();
-    let record = json!({
-        "format": 1, "id": id, "version": version, "kind": "plugin",
-        "artifact": {"digest": unlike, "size": 100_000 + n},
-        "wit": {"digest": Digest::of(id.as_bytes()), "size": 900},
-        "readme": {"digest": Digest::of(unlike.as_bytes()), "size": 2_000},
-        "exports": exports, "imports": imports, "tracks": ["wasi:0.2"],
-        "description": format!("Does what number {n} of ten thousand plugins does, in one line"),
-        "license": "MIT OR Apache-2.0", "repository": format!("https://code.example/{n}"),
-        "keywords": ["one", "two", "three"],
-    });
-    Release::read(record.to_string().as_bytes()).expect("a record")
-}
-
-/// A log and what it makes.
-struct Source {
-    events: Vec<Sealed>,
-    files: BTreeMap<String, Vec<u8>>,
-}
-
-impl Source {
-    fn begin() -> Self {
-        let terms = Terms { version: NonZeroU64::MIN, expires: Time::from_unix(BEGINNING + 365 * DAY) };
-        let signers = RootSigners {
-            root: Signers::one(&key(1)),
-            timestamp: Signers::one(&key(5)),
-            snapshot: Signers::one(&key(3)),
-            targets: Signers::one(&key(2)),
-        };
-        let bins = Bins::new("bin", BitLength::new(u64::from(BIN_BITS)).expect("bits"));
-        let both = |first| Signers::every([&first, &key(6)]).expect("two keys");
-        let targets = writer::targets(terms, &both(key(4)), &Signers::one(&key(2)));
-        let offline = [
-            ("root", writer::root(terms, &signers).sign(&[&key(1)])),
-            ("targets", targets.sign(&[&key(2)])),
-            ("index", writer::index(terms, &both(key(3)), &bins).sign(&[&key(2)])),
-        ];
-        let role = |(role, bytes): &(&str, Vec<u8>)| OfflineRole {
-            role: (*role).into(),
-            version: NonZeroU64::MIN,
-            digest: Digest::of(bytes),
-        };
-        let fact = Fact::Genesis { bin_bits: BIN_BITS, offline: offline.iter().map(role).collect() };
-        let files = offline.into_iter().map(|(role, bytes)| (format!("trust/1.{role}.json"), bytes)).collect();
-        let mut source = Self { events: vec![], files };
-        source.take(fact);
-        source
-    }
-
-    /// Ten thousand plugins of one release each, published.
-    fn with_all_plugins() -> Self {
-        let mut source = Self::begin();
-        for first in (0..PLUGINS).step_by(AT_ONCE) {
-            source.release((first..first + AT_ONCE).map(|n| release(n, "1.0.0")).collect());
-        }
-        source.publish(1);
-        source
-    }
-
-    fn serve(&self) -> Arc<Memory> {
-        Arc::new(Memory { files: Mutex::new(self.files.clone()), bodies: Mutex::default() })
-    }
-
-    fn take(&mut self, fact: Fact) {
-        let head = self.events.last().map_or(Head::none(), Sealed::head);
-        let draft = Draft { actor: ActorId::registry(), fact, private: None };
-        self.events.push(Event::seal(&draft, &head, Time::from_unix(BEGINNING)).expect("an event"));
-    }
-
-    fn release(&mut self, mut releases: Vec<Release>) {
-        releases.sort_by(|a, b| a.id.cmp(&b.id));
-        self.take(Fact::Released { releases, attestations: Default::default() });
-    }
-
-    /// Puts the files at the head in place, with a pointer of this version.
-    fn publish(&mut self, pointer: u64) {
-        let revision = advance(Base::default(), &self.events).expect("an index");
-        let proposal = Proposal::of(&revision, &keys());
-        let head = NonZeroU64::new(revision.cursor.head.seq).expect("a place");
-        let version = NonZeroU64::new(pointer).expect("a version");
-        let terms = Terms { version, expires: Time::from_unix(BEGINNING + TIMESTAMP_LIFETIME) };
-        let mut snapshot = Vec::new();
-        for (file, document) in &revision.roles {
-            // The last one is the snapshot.
-            snapshot = proposal.complete(&file.role, document, &signer_keys()).expect("a signature");
-            self.files.insert(PublicPath::Role(file.clone()).to_string(), snapshot.clone());
-        }
-        let timestamp = writer::timestamp(terms, head, &snapshot).sign(&[&key(5)]);
-        self.files.extend(revision.files.into_iter().map(|(path, bytes)| (path.to_string(), bytes)));
-        self.files.insert(PublicPath::Timestamp.to_string(), timestamp);
-    }
+fn serve(tree: &Tree) -> Arc<Memory> {
+    Arc::new(Memory { files: Mutex::new(tree.files().clone()), bodies: Mutex::default() })
 }
 
 /// A registry in memory that keeps the bodies it gave.
@@ -225,8 +101,8 @@ fn gzipped_all(bodies: &[(String, Vec<u8>)]) -> Option<usize> {
     bodies.iter().map(|(_, body)| if body.is_empty() { Some(0) } else { gzipped(body) }).sum()
 }
 
-async fn open(source: &Source, memory: &Arc<Memory>, cache: &Path) -> Registry {
-    let root = TrustRoot::pinned(source.files["trust/1.root.json"].clone());
+async fn open(tree: &Tree, memory: &Arc<Memory>, cache: &Path) -> Registry {
+    let root = TrustRoot::pinned(tree.root().to_vec());
     let cache = Cache::at(cache).expect("a cache");
     let registry = Registry::open_through("https://plugins.example", memory.clone(), root, cache).await;
     registry.expect("a registry").with_clock(now)
@@ -246,20 +122,18 @@ fn now() -> Time {
 
 #[tokio::test]
 async fn ones_own_plugin_changed_among_ten_thousand_takes_5_requests_and_12_kb() {
-    let mut source = Source::with_all_plugins();
-    let (dir, memory) = (tempfile::tempdir().expect("a folder"), source.serve());
-    let registry = open(&source, &memory, dir.path()).await;
-    let own: PluginId = name(4321).parse().expect("an id");
+    let mut tree = ten_thousand();
+    let (dir, memory) = (tempfile::tempdir().expect("a folder"), serve(&tree));
+    let registry = open(&tree, &memory, dir.path()).await;
+    let own = corpus().id(4321);
     let snapshot = registry.sync(Refresh::Always).await.expect("an index");
     assert!(snapshot.document(&own).await.expect("a document").is_some());
 
     // A day of others' releases, then one's own: every one of a thousand plugins moves its bin.
-    for first in (5000..6000).step_by(AT_ONCE) {
-        source.release((first..first + AT_ONCE).map(|n| release(n, "1.1.0")).collect());
-    }
-    source.release(vec![release(4321, "1.1.0")]);
-    source.publish(2);
-    *memory.files.lock().expect("a lock") = source.files;
+    tree.take_all(corpus().released(5000..6000, "1.1.0"));
+    tree.take_all(corpus().released([4321], "1.1.0"));
+    tree.publish();
+    *memory.files.lock().expect("a lock") = tree.files().clone();
     memory.bodies.lock().expect("a lock").clear();
 
     let snapshot = registry.sync(Refresh::Always).await.expect("an index");
@@ -274,21 +148,21 @@ async fn ones_own_plugin_changed_among_ten_thousand_takes_5_requests_and_12_kb()
 
 #[tokio::test]
 async fn ten_plugins_of_ten_thousand_take_25_requests_cold_and_2_without_a_body_when_nothing_changed() {
-    let source = Source::with_all_plugins();
-    let (dir, memory) = (tempfile::tempdir().expect("a folder"), source.serve());
-    let own: Vec<PluginId> = (0..10).map(|n| name(n * 997).parse().expect("an id")).collect();
+    let tree = ten_thousand();
+    let (dir, memory) = (tempfile::tempdir().expect("a folder"), serve(&tree));
+    let own: Vec<_> = (0..10).map(|n| corpus().id(n * 997)).collect();
     let bits = BitLength::new(u64::from(BIN_BITS)).expect("bits");
     let bins: BTreeSet<_> = own.iter().map(|id| bin_of(id, bits)).collect();
     assert_eq!(bins.len(), 10, "ten that share no bin cost the most");
 
-    read_all(&open(&source, &memory, dir.path()).await, &own).await;
+    read_all(&open(&tree, &memory, dir.path()).await, &own).await;
     let bodies = std::mem::take(&mut *memory.bodies.lock().expect("a lock"));
     let paths: Vec<_> = bodies.iter().map(|(path, _)| path.as_str()).collect();
     // The next root, timestamp, snapshot, targets and index; then a bin and a document each.
     assert_eq!(bodies.len(), 5 + 2 * own.len(), "{paths:?}");
 
     // Another process, with the cache alone.
-    read_all(&open(&source, &memory, dir.path()).await, &own).await;
+    read_all(&open(&tree, &memory, dir.path()).await, &own).await;
     let bodies = memory.bodies.lock().expect("a lock").clone();
     assert_eq!(bodies, [("trust/2.root.json".to_owned(), vec![]), ("trust/timestamp.json".to_owned(), vec![])]);
 }

@@ -10,11 +10,12 @@ use crate::failure::{Failure, Outcome};
 use crate::place;
 
 /// Each crate of ours with those of ours that it may depend on, for its tests too.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("stoa-core", &[]),
     ("stoa-store", &["stoa-core"]),
     ("stoa-store-aws", &["stoa-store", "stoa-core"]),
     ("stoa-search", &["stoa-core"]),
+    ("stoa-corpus", &["stoa-core"]),
     ("stoa-tuf-client", &["stoa-core"]),
     ("stoa-loader", &["stoa-core", "stoa-search"]),
     ("stoa-indexer", &["stoa-store", "stoa-core", "stoa-search", "stoa-store-aws"]),
@@ -26,6 +27,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
             "stoa-core",
             "stoa-store",
             "stoa-search",
+            "stoa-corpus",
             "stoa-loader",
             "stoa-indexer",
             "stoa-api",
