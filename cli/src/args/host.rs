@@ -1,0 +1,95 @@
+//! What a host reads, chooses, fetches and runs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use stoa_core::id::PluginId;
+
+use super::{PluginAt, Registry, Wanted};
+
+#[derive(Debug, Args)]
+pub(crate) struct Info {
+    /// The plugin, such as `demo:markdown`.
+    pub(crate) plugin: PluginId,
+    #[command(flatten)]
+    pub(crate) registry: Registry,
+}
+
+/// The files of a host.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HostFiles {
+    /// What the host wants.
+    #[arg(long, default_value = "plugins.toml", value_name = "FILE")]
+    pub(crate) wanted: PathBuf,
+    /// What was chosen.
+    #[arg(long, default_value = "plugins.lock", value_name = "FILE")]
+    pub(crate) lock: PathBuf,
+    /// Where verified copies are kept.
+    #[arg(long, env = "STOA_CACHE", value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Use the verified copies only; open no connection.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// What this host demands of plugins; `policy.toml` beside the list of plugins, where there is one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lock {
+    #[command(flatten)]
+    pub(crate) files: HostFiles,
+    /// Take the newest versions of everything, whatever the lock says.
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Change nothing: fail where the lock does not hold.
+    #[arg(long, conflicts_with = "update")]
+    pub(crate) locked: bool,
+    /// Agree to what is new in an update of this plugin: more capabilities, another publisher's key, no signature. May be
+    /// given several times.
+    #[arg(long, value_name = "PLUGIN", conflicts_with = "locked")]
+    pub(crate) accept: Vec<PluginId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    #[command(flatten)]
+    pub(crate) files: HostFiles,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The plugin, such as `demo:markdown@^1`.
+    pub(crate) plugin: Wanted,
+    /// The call, such as `render("# Hi")`, or `iface.render("# Hi")` where several interfaces have the function.
+    #[arg(long, value_name = "CALL")]
+    pub(crate) invoke: String,
+    /// What this host demands of plugins; `policy.toml` in this folder, where there is one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) registry: Registry,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Policy {
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Check a policy, and what `plugins.lock` names against it.
+    Check {
+        #[command(flatten)]
+        files: HostFiles,
+    },
+    /// Show what each rule says of a plugin.
+    Explain {
+        /// The plugin, such as `demo:markdown`, or a release of it, such as `demo:markdown@1.0.0`. Without a version it is
+        /// the locked release, or else the newest.
+        plugin: PluginAt,
+        #[command(flatten)]
+        files: HostFiles,
+    },
+}
