@@ -2,6 +2,8 @@
 //!
 //! `stoa-benches downloads STOA NGINX CONF [--json]` asks `stoa serve` and nginx for the same files in turn.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people who read its output")]
+
 mod downloads;
 
 use std::process::ExitCode;

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::bench;
 use crate::checks::{self, Text, imports, lock, members, sans_io, snapshots, threats, words};
 use crate::conformance;
 use crate::failure::{Failure, Outcome};
@@ -18,7 +17,7 @@ use crate::toolchain::{self, TARGET};
 type Phase = (&'static str, fn(&[Text]) -> Outcome);
 
 /// All phases, those first that take no compiler.
-const PHASES: [Phase; 16] = [
+const PHASES: [Phase; 15] = [
     ("format", |_| format()),
     ("import rules", imports::check),
     ("lock file", |_| lock::check()),
@@ -31,7 +30,6 @@ const PHASES: [Phase; 16] = [
     ("clippy", |_| clippy().run()),
     ("clippy: examples", |_| example_clippy().run()),
     ("clippy: TUF client", |_| client_clippy().run()),
-    ("clippy: benches", |_| bench_clippy().run()),
     ("docs", |_| docs().run()),
     ("core on wasm32", |_| core_on_wasm()),
     ("fuzz", |_| fuzz::run(FUZZ, &[])),
@@ -65,7 +63,7 @@ fn choose(only: &[String]) -> Outcome<Vec<Phase>> {
 
 fn format() -> Outcome {
     let fuzz = place::root().join("fuzz");
-    for workspace in [place::root(), place::plugins(), fuzz, conformance::client_dir(), bench::downloads::dir()] {
+    for workspace in [place::root(), place::plugins(), fuzz, conformance::client_dir()] {
         Tool::cargo().args(["fmt", "--all", "--check"]).dir(workspace).run()?;
     }
     Ok(())
@@ -85,11 +83,6 @@ fn example_clippy() -> Tool {
 fn client_clippy() -> Tool {
     let tool = Tool::cargo().args(["clippy", "--all-targets", "--locked", "--", "-D", "warnings"]);
     tool.dir(conformance::client_dir()).target(conformance::client_target())
-}
-
-fn bench_clippy() -> Tool {
-    let tool = Tool::cargo().args(["clippy", "--release", "--all-targets", "--locked", "--", "-D", "warnings"]);
-    tool.dir(bench::downloads::dir()).target(place::own().join("benches"))
 }
 
 fn docs() -> Tool {

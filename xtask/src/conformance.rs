@@ -92,8 +92,7 @@ pub(crate) fn client_target() -> PathBuf {
 fn build_client() -> Outcome<PathBuf> {
     let tool = |command| Tool::cargo().args([command, "--locked"]).dir(client_dir()).target(client_target());
     tool("test").arg("--quiet").run()?;
-    let build = tool("build").args(["--message-format", "json-render-diagnostics"]);
-    let client = demo::build_program("stoa-tuf-client", build)?;
+    let [client] = demo::build_programs(["stoa-tuf-client"], tool("build"))?;
     if client.to_string_lossy().contains(' ') {
         return Err(Failure::new(format!("{} has a space, at which the suite would cut it", client.display()))
             .fix("move the clone to a folder without spaces"));

@@ -44,34 +44,39 @@ fn both(toolchain: &toolchain::Toolchain) -> Outcome<PathBuf> {
 /// Builds the `stoa` program and says where it is: cargo knows, whatever folder it was told to use.
 pub(crate) fn build_stoa() -> Outcome<PathBuf> {
     let build = Tool::cargo().args(["build", "--locked", "--package", "stoa-cli"]).dir(place::root());
-    build_program("stoa", build.args(["--message-format", "json-render-diagnostics"]))
+    let [stoa] = build_programs(["stoa"], build)?;
+    Ok(stoa)
 }
 
-/// Runs a build that says in JSON what it made, and gives the path of one program among that.
-pub(crate) fn build_program(name: &str, build: Tool) -> Outcome<PathBuf> {
-    let mut build = build.start()?;
+/// Runs a build, and gives the paths of some of the programs that it made, in the order of their names here.
+pub(crate) fn build_programs<const N: usize>(names: [&str; N], build: Tool) -> Outcome<[PathBuf; N]> {
+    let mut build = build.args(["--message-format", "json-render-diagnostics"]).start()?;
     let Some(messages) = build.stdout.take() else { return Err(Failure::new("cargo has no output to read")) };
-    let program = program_named(name, messages);
+    let programs = programs_named(names, messages);
     let status = build.wait().map_err(|error| Failure::new(format!("cargo could not be waited for: {error}")))?;
     if !status.success() {
-        return Err(Failure::new(format!("the program {name} could not be built: {status}")));
+        return Err(Failure::new(format!("{} could not be built: {status}", names.join(" and "))));
     }
-    program?.ok_or_else(|| Failure::new(format!("the build made no program named {name}")))
+    let mut found = names.map(|_| PathBuf::new());
+    for ((name, program), found) in names.iter().zip(programs?).zip(&mut found) {
+        *found = program.ok_or_else(|| Failure::new(format!("the build made no program named {name}")))?;
+    }
+    Ok(found)
 }
 
-/// The path of a program in what cargo says of a build, which is read to its end.
-fn program_named(name: &str, messages: impl Read) -> Outcome<Option<PathBuf>> {
-    let mut program = None;
+/// The paths of programs in what cargo says of a build, which is read to its end.
+fn programs_named<const N: usize>(names: [&str; N], messages: impl Read) -> Outcome<[Option<PathBuf>; N]> {
+    let mut programs = names.map(|_| None);
     for message in Message::parse_stream(BufReader::new(messages)) {
         let message = message.map_err(|error| Failure::new(format!("cargo's output can't be read: {error}")))?;
         if let Message::CompilerArtifact(artifact) = message
-            && artifact.target.name == name
+            && let Some(place) = names.iter().position(|name| artifact.target.name == *name)
             && let Some(path) = artifact.executable
         {
-            program = Some(path.into_std_path_buf());
+            programs[place] = Some(path.into_std_path_buf());
         }
     }
-    Ok(program)
+    Ok(programs)
 }
 
 #[cfg(test)]
@@ -85,10 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn the_program_is_the_artifact_of_that_name_that_can_be_run() {
+    fn a_program_is_the_artifact_of_that_name_that_can_be_run() {
         let said = [artifact("stoa", "null"), artifact("other", "\"/t/other\""), artifact("stoa", "\"/t/debug/stoa\"")]
             .concat();
-        assert_eq!(program_named("stoa", said.as_bytes()).expect("read"), Some("/t/debug/stoa".into()));
-        assert_eq!(program_named("stoa", artifact("stoa", "null").as_bytes()).expect("read"), None);
+        let named = |names, said: &str| programs_named(names, said.as_bytes()).expect("read");
+        assert_eq!(named(["stoa", "other"], &said), [Some("/t/debug/stoa".into()), Some("/t/other".into())]);
+        assert_eq!(named(["stoa", "third"], &artifact("stoa", "null")), [None, None]);
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::demo;
+use super::release;
 use crate::failure::{Failure, Outcome};
 use crate::phases::Phases;
 use crate::place;
@@ -14,27 +14,20 @@ use crate::unpacked;
 pub(crate) fn run(passed_on: &[String]) -> Outcome<ExitCode> {
     let mut phases = Phases::begin("bench downloads");
     let nginx = phases.run("nginx", nginx)?;
-    let stoa = phases.run("stoa", || release("stoa", Tool::cargo().args(["build", "--package", "stoa-cli"])))?;
-    let driver = phases.run("driver", || {
-        release("stoa-benches", Tool::cargo().arg("build").dir(dir()).target(place::own().join("benches")))
-    })?;
-    let conf = dir().join("nginx.conf");
-    phases
-        .run("measuring", || Tool::new(driver).arg("downloads").arg(stoa).arg(nginx).arg(conf).args(passed_on).run())?;
+    let built = phases.run("stoa and driver", release::build)?;
+    let measure = Tool::new(built.driver).arg("downloads").arg(built.stoa).arg(nginx).arg(conf()).args(passed_on);
+    phases.run("measuring", || measure.run())?;
     eprintln!("\n{}", phases.table());
     Ok(ExitCode::SUCCESS)
 }
 
-/// The folder of the driver: a workspace of its own.
-pub(crate) fn dir() -> PathBuf {
-    place::root().join("benches")
+/// How nginx is set up.
+pub(super) fn conf() -> PathBuf {
+    place::root().join("benches/nginx.conf")
 }
 
-fn release(name: &str, build: Tool) -> Outcome<PathBuf> {
-    demo::build_program(name, build.args(["--release", "--locked", "--message-format", "json-render-diagnostics"]))
-}
-
-fn nginx() -> Outcome<PathBuf> {
+/// Debian's nginx.
+pub(super) fn nginx() -> Outcome<PathBuf> {
     let program = unpacked::entry("nginx", |_| Ok(()))?.join("usr/sbin/nginx");
     // Its libraries are ones that every Debian has.
     let says = Tool::new(&program).arg("-V").status()?;

@@ -10,7 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::place;
 
 /// Each crate of ours with those of ours that it may depend on, for its tests too.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("stoa-core", &[]),
     ("stoa-store", &["stoa-core"]),
     ("stoa-store-aws", &["stoa-store", "stoa-core"]),
@@ -35,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "stoa-store-aws",
         ],
     ),
+    ("stoa-benches", &["stoa-core", "stoa-store", "stoa-corpus", "stoa-loader", "stoa-indexer"]),
     ("xtask", &[]),
 ];
 
