@@ -5,6 +5,7 @@ mod text;
 
 pub mod attestation;
 pub mod canonical;
+pub mod capability;
 pub mod classify;
 pub mod component;
 pub mod digest;

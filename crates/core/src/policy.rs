@@ -21,12 +21,14 @@
 //! require or deny never let more through. Where the index has no evidence of what a rule requires, the rule is not
 //! met: not knowing is no permission.
 //!
-//! [`Policy::judge`] is the one evaluator. It is pure and needs the signed document of a plugin alone, so that it is asked
-//! before a component is fetched, and offline.
+//! [`Policy::judge`] says whether a release may run, and [`Policy::decide`] what it may reach then: together the one
+//! evaluator. It is pure and needs the signed document of a plugin alone, so that it is asked before a component is
+//! fetched, and offline.
 
 use std::fmt;
 
 pub use self::{
+    decide::{By, CapabilityRules, Decided, Decision, Obstacle, Ruling, Ungranted},
     evidence::{Advisory, Evidence, Provenance},
     pattern::{Match, Pattern},
     require::{Age, Certification, Origin, Requirement},
@@ -41,6 +43,7 @@ use crate::{
     time::Time,
 };
 
+mod decide;
 mod evidence;
 mod pattern;
 mod read;
@@ -60,6 +63,7 @@ pub const MAX_NAMES: usize = 64;
 pub struct Policy {
     file: String,
     unlisted: Unlisted,
+    ungranted: Ungranted,
     rules: Vec<Rule>,
 }
 
@@ -86,6 +90,8 @@ pub struct Rule {
     pub reason: Option<Reason>,
     /// What it does.
     pub effect: Effect,
+    /// What it says of capabilities.
+    pub capabilities: CapabilityRules,
 }
 
 /// What a rule does to a plugin that it matches.
@@ -97,7 +103,7 @@ pub enum Effect {
     Require {
         /// Whether the plugin counts as named, where [`Unlisted::Deny`].
         allow: bool,
-        /// What it has to show; empty only where `allow`.
+        /// What it has to show; empty only where `allow`, or where the rule speaks of capabilities alone.
         requirements: Vec<Requirement>,
     },
 }
@@ -144,6 +150,11 @@ impl Policy {
     /// What becomes of plugins that no rule allows by name.
     pub fn unlisted(&self) -> Unlisted {
         self.unlisted
+    }
+
+    /// What becomes of capabilities that plugins ask for and no rule speaks of.
+    pub fn ungranted(&self) -> Ungranted {
+        self.ungranted
     }
 
     /// The rules, in the order of the file, which decides nothing.

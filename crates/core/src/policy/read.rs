@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use toml::de::DeValue;
 
 use crate::{
+    capability::CapabilityPattern,
     digest::Digest,
     manifest::ConfigKey,
     policy::{
-        Certification, Effect, MAX_NAMES, MAX_RULES, Match, Origin, Pattern, Policy, Requirement, Rule, Unlisted,
+        CapabilityRules, Certification, Effect, MAX_NAMES, MAX_RULES, Match, Origin, Pattern, Policy, Requirement,
+        Rule, Ungranted, Unlisted,
     },
     reader::{Reader, Section, bounded_list, choice, kind, table},
 };
@@ -21,9 +23,11 @@ pub(super) fn policy(reader: &mut Reader<'_>, mut top: Section<'_, '_>, file: &s
     }
     let choices = [("allow", Unlisted::Allow), ("deny", Unlisted::Deny)];
     let unlisted = choice(reader, &mut top, "unlisted", &choices).unwrap_or_default();
+    let choices = [("ask", Ungranted::Ask), ("deny", Ungranted::Deny)];
+    let ungranted = choice(reader, &mut top, "ungranted", &choices).unwrap_or_default();
     let rules = rules(reader, &mut top);
     top.finish(reader);
-    Policy { file: file.to_owned(), unlisted, rules }
+    Policy { file: file.to_owned(), unlisted, ungranted, rules }
 }
 
 fn rules(reader: &mut Reader<'_>, top: &mut Section<'_, '_>) -> Vec<Rule> {
@@ -56,23 +60,50 @@ fn rule(reader: &mut Reader<'_>, mut section: Section<'_, '_>) -> Option<Rule> {
     let reason = section.parsed(reader, "reason");
     let matches = matches(reader, &mut section);
     let allow = set(reader, &mut section, "allow");
-    let deny = set(reader, &mut section, "deny");
+    // A list denies capabilities, and `true` the plugin as a whole.
+    let listed = section.value(reader, "deny").is_some_and(|(_, value)| matches!(value.get_ref(), DeValue::Array(_)));
+    let deny = !listed && set(reader, &mut section, "deny");
+    let capabilities = capabilities(reader, &mut section, listed);
     let requirements = section.section(reader, "require").map(|table| requirements(reader, table));
     section.finish(reader);
     let effect = match (deny, allow, requirements) {
-        (true, false, None) => Effect::Deny,
+        (true, false, None) if capabilities.is_empty() => Effect::Deny,
         (true, ..) => {
-            reader.problem(line, "rule", "denies, and so can neither allow nor require");
+            reader.problem(line, "rule", "denies, and so can neither allow nor require, nor speak of capabilities");
             return None;
         }
-        (false, false, None) => {
-            let hint = "write one of `deny = true`, `allow = true`, `require = { … }`";
+        (false, false, None) if capabilities.is_empty() => {
+            let hint = "write one of `deny = true`, `allow = true`, `require = { … }`, or a list of capabilities under \
+                        `deny`, `ask` or `grant`";
             reader.hinted(line, "rule", "does nothing", Some(hint.to_owned()));
             return None;
         }
         (false, allow, requirements) => Effect::Require { allow, requirements: requirements.unwrap_or_default() },
     };
-    Some(Rule { id: id?, line, matches: matches?, reason, effect })
+    Some(Rule { id: id?, line, matches: matches?, reason, effect, capabilities })
+}
+
+fn capabilities(reader: &mut Reader<'_>, section: &mut Section<'_, '_>, denies: bool) -> CapabilityRules {
+    let mut list = |reader: &mut Reader<'_>, key: &'static str| {
+        let patterns: Vec<CapabilityPattern> = bounded_list(reader, section, key, MAX_NAMES);
+        if let Some((line, value)) = section.value(reader, key)
+            && matches!(value.get_ref(), DeValue::Array(items) if items.is_empty())
+        {
+            reader.problem(line, section.at(key), "is empty");
+        }
+        patterns
+    };
+    let rules = CapabilityRules {
+        deny: if denies { list(reader, "deny") } else { Vec::new() },
+        ask: list(reader, "ask"),
+        grant: list(reader, "grant"),
+        addresses: bounded_list(reader, section, "addresses", MAX_NAMES),
+    };
+    if rules.grant.contains(&CapabilityPattern::Any) {
+        // Whatever the next version of this program can grant would be granted too.
+        reader.problem(section.line(), section.at("grant"), "grants `*`: name what is granted, kind by kind");
+    }
+    rules
 }
 
 fn matches(reader: &mut Reader<'_>, section: &mut Section<'_, '_>) -> Option<Match> {

@@ -242,7 +242,7 @@ fn fixed(open: &[Advisory]) -> String {
 }
 
 /// `policy.toml:7`, for people who then go there.
-fn place(file: &str, line: usize) -> String {
+pub(super) fn place(file: &str, line: usize) -> String {
     if file.is_empty() { format!("line {line}") } else { format!("{file}:{line}") }
 }
 

@@ -5,6 +5,7 @@ use stoa_core::policy::{Effect, MAX_POLICY_BYTES, Policy, Unlisted};
 /// Every key that there is.
 pub(crate) const WHOLE: &str = r#"version = 1
 unlisted = "deny"
+ungranted = "deny"
 
 [[rule]]
 id = "everything"
@@ -23,6 +24,14 @@ certification = 2
 id = "never"
 match = { plugin = "coin:*" }
 deny = true
+
+[[rule]]
+id = "reach"
+match = { plugin = "*" }
+deny = ["net.*", "host:acme:web/kv", "*"]
+ask = ["fs.write"]
+grant = ["log", "clock:coarse", "http.out:https://*.acme.example"]
+addresses = ["loopback", "private"]
 "#;
 
 fn problems(text: &str) -> String {
@@ -122,6 +131,6 @@ fn a_name_of_a_file_reaches_no_terminal_as_it_is() {
 fn the_line_of_a_rule_is_that_of_its_table() {
     let policy = Policy::parse("policy.toml", WHOLE).expect("a policy");
     let lines: Vec<_> = policy.rules().iter().map(|rule| rule.line).collect();
-    assert_eq!(lines, [4, 17]);
+    assert_eq!(lines, [5, 18, 23]);
     assert_eq!(policy.rules()[1].effect, Effect::Deny);
 }
