@@ -8,12 +8,14 @@ use std::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
     digest::Digest,
-    document::{Document, Listing},
+    document::Listing,
     id::PluginId,
     lock::{Exact, Header, Lock, Publisher},
     offer,
     policy::{Evidence, Refusal, Verdict},
-    resolve::{self, Ask, Documents, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source, reachable},
+    resolve::{
+        self, Ask, Bar, Barred, Documents, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source, reachable,
+    },
     time::DAY,
     trust::Staleness,
     wanted::Wanted,
@@ -99,8 +101,7 @@ impl Snapshot<'_> {
         offer: &offer::Offer,
         options: &ResolveOptions,
     ) -> Result<Resolution, PlanningError> {
-        let found = self.documents(|found| reachable(wanted, lock, &known(found))).await?;
-        let documents = known(&found);
+        let documents = self.documents(|found| reachable(wanted, lock, found)).await?;
         let mut keys = VerifiedKeys::new();
         let mut resolution = loop {
             let mut resolution = self.choose(wanted, lock, offer, &documents, options, &keys)?;
@@ -145,12 +146,35 @@ impl Snapshot<'_> {
             Some(Evidence { publisher_keys: verified, ..Evidence::of(listing) })
         };
         let barred = policy.bars(documents, evidence, self.registry().time());
+        let options = self.without_what_is_lacking(lock, documents, options);
         let bars = !barred.is_empty();
-        let chosen = resolve::resolve(wanted, lock, offer, documents, &options.clone().with_barred(barred));
+        let chosen = resolve::resolve(wanted, lock, offer, documents, &options.clone().and_barred(barred));
         match chosen {
-            Err(ResolveError::Unsatisfiable(_)) if bars => resolve::resolve(wanted, lock, offer, documents, options),
+            Err(ResolveError::Unsatisfiable(_)) if bars => resolve::resolve(wanted, lock, offer, documents, &options),
             other => other,
         }
+    }
+
+    /// Bars what could not be fetched, where no connection may be opened. What the lock names stays: it is what this
+    /// host runs, and a host that never fetched it should hear of that.
+    fn without_what_is_lacking(
+        &self,
+        lock: Option<&Lock>,
+        documents: &Documents,
+        options: &ResolveOptions,
+    ) -> ResolveOptions {
+        let locked = |id: &PluginId| lock.and_then(|lock| lock.entries.get(id)).map(|entry| &entry.version);
+        let mut lacking = Barred::new();
+        for (id, known) in documents {
+            let Known::Document(document) = known else { continue };
+            let free = document.releases.iter().filter(|(version, _)| locked(id) != Some(version));
+            let lacks = free.filter(|(_, listing)| self.registry().lacks(listing.artifact));
+            let bars: BTreeMap<_, _> = lacks.map(|(version, _)| (version.clone(), Bar::NotKept)).collect();
+            if !bars.is_empty() {
+                lacking.insert(id.clone(), bars);
+            }
+        }
+        options.clone().and_barred(lacking)
     }
 
     /// Verifies the publishers' signatures of what was chosen anew, and of all of it where the policy asks for signatures;
@@ -244,11 +268,6 @@ fn asked(asks: &[Ask]) -> String {
 
 fn days(seconds: i64) -> i64 {
     seconds / DAY
-}
-
-fn known(found: &BTreeMap<PluginId, Option<Document>>) -> Documents {
-    let one = |document: &Option<Document>| document.clone().map_or(Known::Absent, Known::Document);
-    found.iter().map(|(id, document)| (id.clone(), one(document))).collect()
 }
 
 impl Registry {

@@ -1,7 +1,7 @@
 //! A registry as a host sees it: pinned by its first root, read lazily, verified, and kept for offline use.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -21,6 +21,7 @@ use stoa_core::{
     policy::Policy,
     publisher::{PublisherError, Publishers, Signed},
     release::BlobRef,
+    resolve::{Documents, Known},
     time::Time,
     trust::{Attack, Config, Envelope, Outcome, Staleness, Step, TrustError, TrustFile, Updater},
     version::Version,
@@ -307,6 +308,11 @@ impl Registry {
     /// Where verified copies are kept.
     pub fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// Whether a component has to be fetched, and no connection may be opened: it can not be had.
+    pub(crate) fn lacks(&self, component: BlobRef) -> bool {
+        !self.transport.leads_anywhere() && !self.cache.artifact_path(component.digest).exists()
     }
 
     /// How many requests were made so far.
@@ -713,22 +719,25 @@ impl<'r> Snapshot<'r> {
 
     /// The documents that `reach` asks for, level by level, until it asks for no more.
     ///
-    /// `reach` is given what is there so far (`None`: provably absent) and names what it needs next; so a
-    /// resolution reads as much of the index as it can reach, and no more.
+    /// `reach` is given what is there so far and names what it needs next; so a resolution reads as much of the index as
+    /// it can reach, and no more. Where no connection may be opened, what is not kept is [`Known::NotKept`].
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub async fn documents(
-        &self,
-        reach: impl Fn(&BTreeMap<PluginId, Option<Document>>) -> Vec<PluginId>,
-    ) -> Result<BTreeMap<PluginId, Option<Document>>, RegistryError> {
-        let mut found = BTreeMap::new();
+    pub async fn documents(&self, reach: impl Fn(&Documents) -> Vec<PluginId>) -> Result<Documents, RegistryError> {
+        let mut found = Documents::new();
         loop {
             let next: BTreeSet<PluginId> = reach(&found).into_iter().filter(|id| !found.contains_key(id)).collect();
             if next.is_empty() {
                 return Ok(found);
             }
-            let level = stream::iter(next).map(|id| async move { Ok((id.clone(), self.document(&id).await?)) });
+            let level = stream::iter(next).map(|id| async move {
+                let known = match self.document(&id).await {
+                    Err(RegistryError::Transport(TransportError::Offline { .. })) => Known::NotKept,
+                    document => document?.map_or(Known::Absent, Known::Document),
+                };
+                Ok((id, known))
+            });
             let level: Vec<_> =
                 level.buffer_unordered(PARALLEL).try_collect::<Vec<_>>().await.map_err(|e: RegistryError| e)?;
             found.extend(level);

@@ -92,6 +92,11 @@ pub trait Transport: Send + Sync + fmt::Debug {
 
     /// How many requests were made so far.
     fn requests(&self) -> u64;
+
+    /// Whether there is a way at all. Where there is none, what is kept must do, also for what is chosen.
+    fn leads_anywhere(&self) -> bool {
+        true
+    }
 }
 
 /// A registry behind HTTP.
@@ -234,6 +239,10 @@ impl Transport for NoConnection {
 
     fn requests(&self) -> u64 {
         0
+    }
+
+    fn leads_anywhere(&self) -> bool {
+        false
     }
 }
 

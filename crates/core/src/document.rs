@@ -35,6 +35,9 @@ pub struct Document {
     pub about: About,
     /// Its releases.
     pub releases: BTreeMap<Version, Listing>,
+    /// Its releases in a newer format, each with what this program would have to understand of it and does not. They are
+    /// not among `releases`, and a document with any can not be written.
+    pub newer: BTreeMap<Version, Vec<String>>,
 }
 
 /// What people read of a plugin, from its newest release.
@@ -161,6 +164,14 @@ pub enum DocumentError {
         /// The length.
         size: usize,
     },
+    /// A release is in a newer format, and would be lost if the document were written.
+    #[error("`{id}` {version} is in a newer format than this program writes: update the program")]
+    Newer {
+        /// The plugin.
+        id: PluginId,
+        /// The version.
+        version: Version,
+    },
     /// The bytes are no document that this program knows.
     #[error("not an index document of format 1: {0}")]
     Unreadable(String),
@@ -223,7 +234,8 @@ impl Document {
         let about = About::of(release);
         let Some(mut document) = before else {
             let releases = BTreeMap::from([(release.version.clone(), listing)]);
-            return Ok(Self { id: release.id.clone(), kind: release.kind, seq: event.seq, about, releases });
+            let (id, newer) = (release.id.clone(), BTreeMap::new());
+            return Ok(Self { id, kind: release.kind, seq: event.seq, about, releases, newer });
         };
         if document.releases.insert(release.version.clone(), listing).is_some() {
             let (id, version) = (release.id.clone(), release.version.clone());
@@ -257,8 +269,12 @@ impl Document {
     /// The stored bytes: canonical JSON of format 1 (`docs/format/document.md`).
     ///
     /// # Errors
-    /// [`DocumentError::TooLarge`].
+    /// [`DocumentError::TooLarge`], or [`DocumentError::Newer`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, DocumentError> {
+        if let Some(version) = self.newer.keys().next() {
+            // A program that does not know what a row says would write the document without it: the release were gone.
+            return Err(DocumentError::Newer { id: self.id.clone(), version: version.clone() });
+        }
         let bytes = canonical::to_bytes(&wire::Document::from(self))?;
         if bytes.len() > MAX_DOCUMENT_BYTES {
             return Err(DocumentError::TooLarge { id: self.id.clone(), size: bytes.len() });
@@ -266,7 +282,7 @@ impl Document {
         Ok(bytes)
     }
 
-    /// Reads a document. Releases in a newer format (`must_understand`) are left out.
+    /// Reads a document. Releases in a newer format (`must_understand`) are among [`Document::newer`] alone.
     ///
     /// # Errors
     /// [`DocumentError::TooLarge`] or [`DocumentError::Unreadable`].

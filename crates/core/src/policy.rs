@@ -39,7 +39,7 @@ use crate::{
     lock::Exact,
     manifest::{ConfigKey, Reason},
     reader::{Problem, Reader},
-    resolve::{Barred, Documents, Known},
+    resolve::{Bar, Barred, Documents, Known},
     time::Time,
 };
 
@@ -190,7 +190,8 @@ impl Policy {
                 let Some(evidence) = evidence(&release, listing) else { continue };
                 let refusals = self.judge(&release, &evidence, now).refusals();
                 if let Some(refusal) = refusals.first() {
-                    barred.entry(id.clone()).or_default().insert(version.clone(), refusal.reason());
+                    let bar = Bar::Policy { why: refusal.reason(), hint: refusal.hint() };
+                    barred.entry(id.clone()).or_default().insert(version.clone(), bar);
                 }
             }
         }

@@ -35,18 +35,20 @@ mod assemble;
 mod error;
 mod explain;
 mod locked;
+mod options;
 mod reach;
 mod solve;
 mod universe;
+mod verify;
 mod versions;
 
 pub use ask::{Ask, New, asks};
 pub use error::{ChangedRelease, ResolveError, Stale};
 pub use explain::Explanation;
+pub use options::{Bar, Barred, DEFAULT_BUDGET, Mode, ResolveOptions};
 pub use reach::reachable;
-
-/// The decisions that a search may take before it gives up: some seconds at the most.
-pub const DEFAULT_BUDGET: u64 = 200_000;
+pub use solve::Explored;
+pub use verify::{Fault, verify};
 
 /// What is known of the plugins that a resolution may reach.
 pub type Documents = BTreeMap<PluginId, Known>;
@@ -59,56 +61,8 @@ pub enum Known {
     Document(Document),
     /// The signed index proves that the registry has no such plugin.
     Absent,
-}
-
-/// Releases that are not to be chosen, each with the reason.
-pub type Barred = BTreeMap<PluginId, BTreeMap<Version, String>>;
-
-/// How much of a lock is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// All that still fits.
-    #[default]
-    Keep,
-    /// All that still fits, but for these plugins, which get the newest version.
-    Update(BTreeSet<PluginId>),
-    /// Nothing: every plugin gets the newest version.
-    UpdateAll,
-    /// Everything, to the letter: nothing is searched, and a lock that would have to change is refused.
-    Locked,
-}
-
-/// How to resolve.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResolveOptions {
-    /// How much of the lock is kept.
-    pub mode: Mode,
-    /// The name of the registry that the documents are from.
-    pub registry: Name,
-    /// The decisions that a search may take before it gives up: usually [`DEFAULT_BUDGET`].
-    pub budget: u64,
-    /// The releases that are not chosen though nothing else speaks against them, each with the reason: what the host's
-    /// policy refuses ([`crate::policy::Policy::bars`]). The locked mode does not look at it, since it chooses nothing.
-    pub barred: Barred,
-}
-
-impl ResolveOptions {
-    /// Keeps what fits of the lock, with the default budget.
-    pub fn new(registry: Name) -> Self {
-        Self { mode: Mode::Keep, registry, budget: DEFAULT_BUDGET, barred: Barred::new() }
-    }
-
-    /// These options in another mode.
-    #[must_use]
-    pub fn with_mode(self, mode: Mode) -> Self {
-        Self { mode, ..self }
-    }
-
-    /// These options with other releases barred.
-    #[must_use]
-    pub fn with_barred(self, barred: Barred) -> Self {
-        Self { barred, ..self }
-    }
+    /// Nobody knows: nothing is kept of it, and no connection may be opened.
+    NotKept,
 }
 
 /// Where a plugin comes from.
@@ -267,9 +221,23 @@ pub fn resolve(
     if let Some(lock) = lock {
         check_releases(wanted, lock, documents)?;
     }
-    if options.mode == Mode::Locked {
-        return locked::check(wanted, lock.ok_or(ResolveError::NoLock)?, offer, documents, options);
-    }
+    let options = &options.spelt_out(documents);
+    let resolution = match options.mode {
+        Mode::Locked => locked::check(wanted, lock.ok_or(ResolveError::NoLock)?, offer, documents, options)?,
+        _ => choose(wanted, lock, offer, documents, options)?,
+    };
+    verify(&resolution, wanted, lock, offer, documents, options).map_err(error::disagreement)?;
+    Ok(resolution)
+}
+
+/// The search, in every mode but the locked one.
+fn choose(
+    wanted: &Wanted,
+    lock: Option<&Lock>,
+    offer: &Offer,
+    documents: &Documents,
+    options: &ResolveOptions,
+) -> Result<Resolution, ResolveError> {
     let missing = reachable(wanted, lock, documents);
     if !missing.is_empty() {
         return Err(ResolveError::Unfetched(missing));
@@ -279,7 +247,7 @@ pub fn resolve(
         mode => *mode == Mode::UpdateAll,
     });
     let found = solve::solve(&universe, options.budget).map_err(|failure| match failure {
-        solve::Failure::GaveUp => ResolveError::GaveUp { decisions: options.budget },
+        solve::Failure::GaveUp(explored) => ResolveError::GaveUp(Box::new(explored)),
         solve::Failure::Impossible(proof) => {
             ResolveError::Unsatisfiable(Box::new(explain::explain(&universe, &proof, options.budget)))
         }
@@ -288,7 +256,13 @@ pub fn resolve(
         .refused
         .iter()
         .map(|id| LeftOut { id: (*id).clone(), why: explain::why_left_out(&universe, id, options.budget) });
-    let plugins = assemble::assemble(&universe, &found.chosen, &options.registry)?;
+    let plugins = assemble::assemble(&universe, &found.chosen, &options.registry).map_err(|error| match error {
+        ResolveError::Cycle { circle, .. } => {
+            let hint = explain::out_of_the_circle(&universe, &circle, options);
+            ResolveError::Cycle { circle, hint }
+        }
+        other => other,
+    })?;
     let diff = assemble::diff(&plugins, lock);
     let asks = asks(wanted, &plugins, lock, documents);
     Ok(Resolution { asks, diff, left_out: left_out.collect(), plugins })

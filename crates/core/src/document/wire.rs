@@ -182,8 +182,9 @@ impl Row {
         }
     }
 
-    fn understood(&self) -> bool {
-        self.must_understand.iter().all(|field| UNDERSTOOD.contains(&field.as_str()))
+    /// What a reader has to know of the row, and this program does not.
+    fn not_understood(&self) -> Vec<String> {
+        self.must_understand.iter().filter(|field| !UNDERSTOOD.contains(&field.as_str())).cloned().collect()
     }
 
     fn into_listing(self, table: &[(ExternName, TypeHash)]) -> Result<(Version, Listing), DocumentError> {
@@ -241,8 +242,13 @@ impl TryFrom<Document> for super::Document {
         if wire.format != 1 {
             return Err(DocumentError::Unreadable(format!("its format is {}", wire.format)));
         }
-        let mut releases = BTreeMap::new();
-        for row in wire.releases.into_iter().filter(Row::understood) {
+        let (mut releases, mut newer) = (BTreeMap::new(), BTreeMap::new());
+        for row in wire.releases {
+            let unknown = row.not_understood();
+            if !unknown.is_empty() {
+                newer.insert(row.version, unknown);
+                continue;
+            }
             let (version, listing) = row.into_listing(&wire.interfaces)?;
             if let Some(twice) = releases.insert(version.clone(), listing) {
                 return Err(DocumentError::Unreadable(format!(
@@ -253,6 +259,6 @@ impl TryFrom<Document> for super::Document {
         }
         let AboutRow { version, description, license, repository, keywords, categories, wit, readme } = wire.about;
         let about = About { version, description, license, repository, keywords, categories, wit, readme };
-        Ok(Self { id: wire.id, kind: wire.kind, seq: wire.seq, about, releases })
+        Ok(Self { id: wire.id, kind: wire.kind, seq: wire.seq, about, releases, newer })
     }
 }

@@ -109,7 +109,8 @@ fn in_load_order(mut plugins: BTreeMap<PluginId, Resolved>) -> Result<Vec<Resolv
             [node] => order.extend(plugins.remove(&graph[*node])),
             members => {
                 let members: Vec<&PluginId> = members.iter().map(|node| &graph[*node]).collect();
-                return Err(ResolveError::Cycle(cycle_in(&plugins, &members)));
+                let circle = cycle_in(&plugins, &members);
+                return Err(ResolveError::Cycle { circle, hint: None });
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     digest::Digest,
     id::{Name, PluginId},
     lock::Exact,
-    resolve::Explanation,
+    resolve::{Explanation, Explored, Fault},
     version::{Version, VersionReq},
 };
 
@@ -17,14 +17,11 @@ const UNSATISFIABLE: &str = "no set of plugin versions satisfies this host";
 #[non_exhaustive]
 pub enum ResolveError {
     /// No set of versions meets all requirements.
-    #[error("{UNSATISFIABLE}. {0}")]
+    #[error("{UNSATISFIABLE}: {}", running_on(.0))]
     Unsatisfiable(Box<Explanation>),
     /// The search took more decisions than it may. Whether there is an answer is not known.
-    #[error("gave up after {decisions} decisions: whether a set of plugin versions satisfies this host is not known")]
-    GaveUp {
-        /// The budget.
-        decisions: u64,
-    },
+    #[error("{0}")]
+    GaveUp(Box<Explored>),
     /// Documents that a resolution needs and the caller did not give.
     #[error("not all documents are here: {} still to be fetched", list(.0))]
     Unfetched(Vec<PluginId>),
@@ -32,8 +29,13 @@ pub enum ResolveError {
     #[error("the registry changed {0}, and a release never changes")]
     Changed(Box<ChangedRelease>),
     /// Plugins that call each other in a circle: first and last are the same.
-    #[error("plugins may not depend on each other in a circle: {}", arrows(.0))]
-    Cycle(Vec<Exact>),
+    #[error("plugins may not depend on each other in a circle: {}", arrows(.circle))]
+    Cycle {
+        /// The circle.
+        circle: Vec<Exact>,
+        /// What leads out of it, tried before it is said; `None` where nothing does that was tried.
+        hint: Option<String>,
+    },
     /// Only what a lock names was to be used, and there is no lock.
     #[error("there is no lock file, and only what a lock names was to be used")]
     NoLock,
@@ -141,10 +143,10 @@ impl ResolveError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unsatisfiable(_) => "R001",
-            Self::GaveUp { .. } => "R002",
+            Self::GaveUp(_) => "R002",
             Self::Unfetched(_) => "R003",
             Self::Changed(_) => "R004",
-            Self::Cycle(_) => "R005",
+            Self::Cycle { .. } => "R005",
             Self::NoLock => "R006",
             Self::Stale(_) => "R007",
             Self::OtherRegistry { .. } => "R008",
@@ -157,14 +159,18 @@ impl ResolveError {
         let hint = |text: &str| vec![text.to_owned()];
         match self {
             Self::Unsatisfiable(explanation) => explanation.hints().to_vec(),
-            Self::GaveUp { .. } => hint("ask for narrower versions in plugins.toml, or allow more decisions"),
-            Self::Unfetched(_) | Self::Disagreement(_) => Vec::new(),
+            Self::GaveUp(explored) => {
+                let more = explored.decisions.max(1).saturating_mul(10);
+                vec![format!("allow more decisions: `--decisions {more}`")]
+            }
+            Self::Unfetched(_) => hint("fetch the documents that `reachable` names, and resolve again"),
+            Self::Disagreement(_) => hint("report it, together with plugins.toml and plugins.lock"),
             Self::Changed(_) => hint(
                 "do not use this registry until its operator has explained it: a mistake does not do this, a forger does",
             ),
-            Self::Cycle(_) => hint("ask for a version of one of them that does not depend on the next"),
+            Self::Cycle { hint, .. } => hint.iter().cloned().collect(),
             Self::NoLock | Self::Stale(_) => {
-                hint("resolve without the locked mode, look at what changes, and keep the new lock")
+                hint("run `stoa lock` without `--locked`, look at what changes, and keep the new lock")
             }
             Self::OtherRegistry { ours, .. } => {
                 vec![format!("resolve it by itself, or ask for it from `{ours}`")]
@@ -201,6 +207,13 @@ impl ResolveError {
     }
 }
 
+/// The sentences after a colon: with the headline they are three and not four.
+fn running_on(explanation: &Explanation) -> String {
+    let text = explanation.to_string();
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
 fn list(ids: &[PluginId]) -> String {
     let shown: Vec<_> = ids.iter().take(5).map(|id| format!("`{id}`")).collect();
     let more = ids.len().saturating_sub(5);
@@ -221,6 +234,12 @@ fn sentences(reasons: &[Stale]) -> String {
         0 => shown.join("; "),
         more => format!("{}; and {more} more reasons", shown.join("; ")),
     }
+}
+
+/// What the check of an answer found, some of it.
+pub(super) fn disagreement(faults: Vec<Fault>) -> ResolveError {
+    let told: Vec<_> = faults.iter().take(3).map(Fault::to_string).collect();
+    ResolveError::Disagreement(told.join("; "))
 }
 
 /// `id@version`, from its parts.

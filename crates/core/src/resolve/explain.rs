@@ -14,20 +14,22 @@ use crate::{
         solve::{Failure, Proof, solve},
         universe::Universe,
     },
-    version::VersionReq,
     wanted::Want,
 };
 
-mod advice;
 mod facts;
+mod hints;
+mod notes;
 mod proof;
 mod tell;
 mod words;
 
+pub(super) use hints::out_of_the_circle;
+
 /// Plugins named in the first sentence.
 const MAX_ASKED: usize = 3;
 /// Hints; each costs a search.
-const MAX_HINTS: usize = 2;
+const MAX_HINTS: usize = 3;
 
 /// Why no set of versions will do. `Display` is the sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,8 @@ impl Explanation {
         &self.sentences
     }
 
-    /// What would work, each tried before it is said.
+    /// What would work. Each change of what is asked for, offered or allowed is tried before it is said; what can not be
+    /// tried here (another name, a newer program, a connection) is said where the facts point at it.
     pub fn hints(&self) -> &[String] {
         &self.hints
     }
@@ -73,12 +76,10 @@ impl std::fmt::Display for Explanation {
 /// Explains a proof.
 pub(super) fn explain(universe: &Universe<'_>, proof: &Proof<'_>, budget: u64) -> Explanation {
     let facts = facts::Facts::of(universe, proof);
-    let mut hints = versions_that_work(universe, &facts, budget);
-    hints.extend(advice::upgrades(universe, &facts));
     Explanation {
         sentences: tell::sentences(universe, &facts),
-        hints,
-        notes: advice::notes(universe, &facts),
+        hints: hints::hints(universe, &facts, budget),
+        notes: notes::notes(universe, &facts),
         proof: proof::to_json(universe, proof),
     }
 }
@@ -94,26 +95,8 @@ pub(super) fn why_left_out(universe: &Universe<'_>, id: &PluginId, budget: u64) 
             tell::sentences(&universe, &facts).join(" ")
         }
         // The first search proved that it can not be had, with this budget.
-        Ok(_) | Err(Failure::GaveUp) => "the search for a set of versions with it was given up".to_owned(),
+        Ok(_) | Err(Failure::GaveUp(_)) => "the search for a set of versions with it was given up".to_owned(),
     }
-}
-
-/// For each plugin that the host asks for: another version of it with which everything else would do.
-fn versions_that_work(universe: &Universe<'_>, facts: &facts::Facts<'_>, budget: u64) -> Vec<String> {
-    let mut hints = Vec::new();
-    for want in facts.asked.iter().filter(|want| want.path.is_none()).take(MAX_ASKED) {
-        let any = Want { version: Some(VersionReq::ANY), ..(*want).clone() };
-        let relaxed = universe.with_want(&any);
-        // A tenth each: hints must not take longer than the search that failed.
-        let Ok(found) = solve(&relaxed, budget / 10) else { continue };
-        let row = found.chosen.get(&want.id).and_then(|place| universe.row(&want.id, *place));
-        if let Some((version, _)) = row {
-            let id = &want.id;
-            hints.push(format!("`{id}` {version} would work: set \"{id}\" = \"^{version}\" in plugins.toml"));
-        }
-    }
-    hints.truncate(MAX_HINTS);
-    hints
 }
 
 /// The plugins of a set, in the order in which they first appear.

@@ -1,7 +1,7 @@
 //! The search itself: pubgrub over the universe.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -69,16 +69,42 @@ pub(super) enum Failure<'a> {
     /// There is no solution.
     Impossible(Box<Proof<'a>>),
     /// The budget is used up.
-    GaveUp,
+    GaveUp(Explored),
+}
+
+/// How far a search came that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explored {
+    /// The decisions that were allowed, and taken.
+    pub decisions: u64,
+    /// The plugins of which some release was tried.
+    pub plugins: usize,
+    /// The releases that were tried.
+    pub releases: usize,
+    /// The plugin at which most was tried, and how often; `None` where nothing was.
+    pub most: Option<(PluginId, u64)>,
+}
+
+impl fmt::Display for Explored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let of = |count: usize, what| counted(count as u64, what);
+        let decisions = counted(self.decisions, "decision");
+        write!(f, "gave up after {decisions}: whether a set of plugin versions satisfies this host is not known")?;
+        let Some((id, times)) = &self.most else { return Ok(()) };
+        let (releases, plugins) = (of(self.releases, "release"), of(self.plugins, "plugin"));
+        write!(f, ". It tried {releases} of {plugins}, most often `{id}` ({})", counted(*times, "time"))
+    }
 }
 
 /// Searches with at most `budget` decisions.
 pub(super) fn solve<'a>(universe: &Universe<'a>, budget: u64) -> Result<Found<'a>, Failure<'a>> {
-    let search = Search { universe, optional: optional_targets(universe), budget: Cell::new(budget) };
+    let (optional, tried) = (optional_targets(universe), RefCell::default());
+    let search = Search { universe, optional, budget: Cell::new(budget), tried };
     let solution = pubgrub::resolve(&search, Package::Host, 0u32).map_err(|error| match error {
         PubGrubError::NoSolution(proof) => Failure::Impossible(Box::new(proof)),
         // The other callbacks below have no error.
-        _ => Failure::GaveUp,
+        _ => Failure::GaveUp(search.explored(budget)),
     })?;
     let mut found = Found { chosen: BTreeMap::new(), refused: Vec::new() };
     for (package, place) in solution {
@@ -105,6 +131,8 @@ struct Search<'s, 'a> {
     universe: &'s Universe<'a>,
     optional: BTreeSet<&'a PluginId>,
     budget: Cell<u64>,
+    /// The releases that were tried, and how often: what is told of a search that is given up.
+    tried: RefCell<BTreeMap<&'a PluginId, BTreeMap<u32, u64>>>,
 }
 
 /// The solver asked too often.
@@ -151,6 +179,17 @@ impl<'a> Search<'_, 'a> {
         constraints
     }
 
+    fn explored(&self, decisions: u64) -> Explored {
+        let tried = self.tried.borrow();
+        let times = tried.iter().map(|(id, places)| (places.values().sum::<u64>(), Reverse(*id)));
+        Explored {
+            decisions,
+            plugins: tried.len(),
+            releases: tried.values().map(BTreeMap::len).sum(),
+            most: times.max().map(|(times, Reverse(id))| (id.clone(), times)),
+        }
+    }
+
     /// The version of [`Package::Presence`] that says "not there".
     fn absent(&self, id: &PluginId) -> u32 {
         u32::try_from(self.universe.rows(id).len()).unwrap_or(u32::MAX - 1)
@@ -193,7 +232,13 @@ impl<'a> DependencyProvider for Search<'_, 'a> {
         Ok(match package {
             Package::Host => Some(0),
             Package::Wish(_) => set.places(2).next_back(),
-            Package::Plugin(id) => self.choose_plugin(id, set),
+            Package::Plugin(id) => {
+                let chosen = self.choose_plugin(id, set);
+                if let Some(place) = chosen {
+                    *self.tried.borrow_mut().entry(*id).or_default().entry(place).or_default() += 1;
+                }
+                chosen
+            }
             Package::Presence(id) => {
                 let absent = self.absent(id);
                 Some(absent).filter(|place| set.contains(place)).or_else(|| set.places(absent as usize).next_back())

@@ -10,7 +10,7 @@ use crate::{
     lock::Lock,
     offer::{Offer, Unanswered},
     release::{Dependency, Export, Import, Kind, Provider, providers_of},
-    resolve::{Barred, Binding, Documents, Known, versions::Versions},
+    resolve::{Bar, Barred, Binding, Documents, Known, versions::Versions},
     time::Time,
     version::{Version, VersionReq},
     wanted::{Want, Wanted},
@@ -20,15 +20,17 @@ use crate::{
 pub(super) type Row<'a> = (&'a Version, &'a Listing);
 
 /// All that a resolution depends on.
+#[derive(Clone)]
 pub(super) struct Universe<'a> {
     /// The releases of each plugin, ascending; none where there is no such plugin.
     plugins: BTreeMap<&'a PluginId, (Kind, Vec<Row<'a>>)>,
+    documents: &'a Documents,
     /// The enabled wishes, by id: the order of a file decides nothing here.
     pub(super) wants: BTreeMap<&'a PluginId, &'a Want>,
     pub(super) offer: &'a Offer,
     /// The versions that are kept where they fit.
     kept: BTreeMap<&'a PluginId, Kept<'a>>,
-    barred: &'a Barred,
+    pub(super) barred: &'a Barred,
 }
 
 #[derive(Clone, Copy)]
@@ -42,7 +44,7 @@ struct Kept<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reason {
     Yanked { reason: String, at: Time },
-    Barred(String),
+    Barred(Bar),
     NotAPlugin,
     NeedsItself,
     Unprovided(InterfaceName),
@@ -58,7 +60,9 @@ impl fmt::Display for Reason {
                 let reason: String = reason.chars().take(200).collect();
                 write!(f, "yanked {day} ({reason:?})")
             }
-            Self::Barred(why) => f.write_str(why),
+            Self::Barred(Bar::Policy { why, .. }) => f.write_str(why),
+            Self::Barred(Bar::NotKept) => f.write_str("its component is not kept, and no connection may be opened"),
+            Self::Barred(Bar::Precise(version)) => write!(f, "exactly {version} was asked for"),
             Self::NotAPlugin => f.write_str("it is an interface package, which is read and never run"),
             Self::NeedsItself => f.write_str("it depends on itself"),
             Self::Unprovided(name) => write!(f, "it imports {name}, and none of its dependencies provides that"),
@@ -90,7 +94,7 @@ impl<'a> Universe<'a> {
     ) -> Self {
         let rows = |known: &'a Known| match known {
             Known::Document(document) => (document.kind, document.releases.iter().collect()),
-            Known::Absent => (Kind::Plugin, Vec::new()),
+            Known::Absent | Known::NotKept => (Kind::Plugin, Vec::new()),
         };
         let entries = kept.iter().flat_map(|lock| &lock.entries).filter(|(id, _)| !updated(id));
         let kept = entries.map(|(id, entry)| {
@@ -99,6 +103,7 @@ impl<'a> Universe<'a> {
         let wants = wanted.plugins().iter().filter(|want| want.enabled).map(|want| (&want.id, want));
         Self {
             plugins: documents.iter().map(|(id, known)| (id, rows(known))).collect(),
+            documents,
             wants: wants.collect(),
             offer,
             kept: kept.collect(),
@@ -110,7 +115,48 @@ impl<'a> Universe<'a> {
     pub(super) fn with_want(&self, want: &'a Want) -> Self {
         let mut wants = self.wants.clone();
         wants.insert(&want.id, want);
-        Self { plugins: self.plugins.clone(), wants, offer: self.offer, kept: self.kept.clone(), barred: self.barred }
+        Self { wants, ..self.clone() }
+    }
+
+    /// The same without what the host asks of one plugin.
+    pub(super) fn without_want(&self, id: &PluginId) -> Self {
+        let mut wants = self.wants.clone();
+        wants.remove(id);
+        Self { wants, ..self.clone() }
+    }
+
+    /// The same on a host with another offer.
+    pub(super) fn with_offer(&self, offer: &'a Offer) -> Self {
+        Self { offer, ..self.clone() }
+    }
+
+    /// The same with other releases barred.
+    pub(super) fn with_barred(&self, barred: &'a Barred) -> Self {
+        Self { barred, ..self.clone() }
+    }
+
+    /// Whether nothing is known of `id` since nothing of it is kept.
+    pub(super) fn not_kept(&self, id: &PluginId) -> bool {
+        self.documents.get(id) == Some(&Known::NotKept)
+    }
+
+    /// The newest usable pre-release of `id` that one of `requirements` passes over for being one.
+    pub(super) fn unnamed_prerelease(&self, id: &PluginId, requirements: &[&VersionReq]) -> Option<&'a Version> {
+        let places = 0..u32::try_from(self.rows(id).len()).unwrap_or(u32::MAX);
+        let usable = places.rev().filter(|place| self.unusable(id, *place).is_none());
+        let mut before = usable.filter_map(|place| self.row(id, place)).filter(|(version, _)| version.is_prerelease());
+        let passed_over = |(version, _): &Row<'_>| {
+            let released = semver::Version { pre: semver::Prerelease::EMPTY, ..version.as_semver().clone() };
+            requirements.iter().any(|req| req.as_semver().matches(&released) && !req.matches(version))
+        };
+        before.find(passed_over).map(|(version, _)| version)
+    }
+
+    /// The releases of `id` in a newer format that would meet all of `requirements` by their version.
+    pub(super) fn newer(&self, id: &PluginId, requirements: &[&VersionReq]) -> Vec<&'a Version> {
+        let Some(Known::Document(document)) = self.documents.get(id) else { return Vec::new() };
+        let meets = |version: &&Version| requirements.iter().all(|requirement| requirement.matches(version));
+        document.newer.keys().filter(meets).collect()
     }
 
     /// The releases of `id`, ascending.

@@ -149,6 +149,10 @@ fn unknown_fields_are_ignored_but_those_that_must_be_understood() {
     json["releases"][0]["must_understand"] = serde_json::json!(["later"]);
     let read = Document::read(&id(), json.to_string().as_bytes()).expect("a document");
     assert_eq!(read.releases.keys().map(ToString::to_string).collect::<Vec<_>>(), ["1.1.0"]);
+    let version: stoa_core::version::Version = "1.0.0".parse().expect("a version");
+    assert_eq!(read.newer, [(version.clone(), vec!["later".to_owned()])].into());
+    // Written by this program, the release would be gone.
+    assert_eq!(read.to_bytes(), Err(DocumentError::Newer { id: id(), version }));
 }
 
 proptest! {

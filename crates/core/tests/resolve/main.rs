@@ -1,6 +1,8 @@
 //! The resolver from outside: messages, modes, and properties over random graphs.
 
 mod asks;
+mod case;
+mod faults;
 mod lock;
 mod messages;
 mod random;

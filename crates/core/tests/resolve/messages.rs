@@ -1,16 +1,20 @@
 //! What a person reads when there is no answer.
 
-use stoa_core::resolve::{Mode, ResolveError, ResolveOptions, resolve};
+use stoa_core::resolve::{Bar, Mode, ResolveError, ResolveOptions, resolve};
 
-use crate::world::{World, options, parse, wishes};
+use crate::{
+    case::{Case, assert_short, yank},
+    world::{World, options, parse},
+};
 
 fn report(world: &str, wanted: &str) -> String {
-    World::of(world).failure(wanted).report()
+    Case::of(world, wanted).report()
 }
 
 #[test]
 fn an_unknown_plugin() {
-    insta::assert_snapshot!(report("absent demo:markdwon", "demo:markdwon ^1"));
+    let case = Case::of("absent demo:markdwon\ndemo:markdown 1.0.0", "demo:markdwon ^1");
+    insta::assert_snapshot!(Case { meant: Some("demo:markdown"), ..case }.report());
 }
 
 #[test]
@@ -183,26 +187,110 @@ demo:f 1.0.0
 
 #[test]
 fn a_circle() {
-    insta::assert_snapshot!(report(
-        "demo:x 1.0.0\n    needs demo:b *\ndemo:b 1.0.0\n    needs demo:c *\ndemo:c 1.2.0\n    needs demo:a *\ndemo:a 1.0.0\n    needs demo:b *",
-        "demo:x *"
-    ));
+    let world = "demo:x 1.0.0\n    needs demo:b *\ndemo:b 1.0.0\n    needs demo:c *\ndemo:c 1.2.0\n    needs demo:a *\ndemo:a 1.0.0\n    needs demo:b *";
+    let before = format!("{world}\ndemo:c 1.1.0");
+    insta::assert_snapshot!([report(world, "demo:x *"), report(&before, "demo:x *")].join("\n"));
 }
 
 #[test]
-fn a_budget_that_is_used_up_is_no_proof() {
-    let world = World::of("demo:a 1.0.0\n    needs demo:b *\ndemo:b 1.0.0");
-    let options = ResolveOptions { budget: 2, ..options() };
-    let error = resolve(&wishes("demo:a *"), None, &world.offer, &world.documents, &options);
-    assert_eq!(error, Err(ResolveError::GaveUp { decisions: 2 }));
-    insta::assert_snapshot!(ResolveError::GaveUp { decisions: 2 }.report());
+fn a_budget_that_is_used_up_is_no_proof_and_says_how_far_it_came() {
+    let case = Case::of(
+        "demo:a 1.0.0\n    needs demo:b ^1\ndemo:a 2.0.0\n    needs demo:b ^2\ndemo:b 1.0.0\ndemo:c 1.0.0\n    needs demo:b ^1\n\
+         demo:b 2.0.0",
+        "demo:a *\ndemo:c *",
+    );
+    let small = |budget| Case { options: ResolveOptions { budget, ..options() }, ..case.clone() };
+    let reports: Vec<_> = [1, 3, 5].map(small).iter().map(Case::report).collect();
+    insta::assert_snapshot!(reports.join("\n"));
+    // The same registry, the same wishes, the same end: decisions are counted, not timed.
+    assert_eq!(small(5).resolve(), small(5).resolve());
 }
 
 #[test]
 fn documents_that_are_not_here() {
-    let world = World::of("demo:a 1.0.0\n    needs demo:b *");
-    assert_eq!(world.failure("demo:a *"), ResolveError::Unfetched(vec![parse("demo:b")]));
-    insta::assert_snapshot!(world.failure("demo:a *").report());
+    let case = Case::of("demo:a 1.0.0\n    needs demo:b *", "demo:a *");
+    assert_eq!(case.resolve(), Err(ResolveError::Unfetched(vec![parse("demo:b")])));
+    insta::assert_snapshot!(Case { online: World::of("demo:b 1.0.0").documents, ..case }.report());
+}
+
+#[test]
+fn nothing_is_kept_of_a_plugin_and_no_connection_may_be_opened() {
+    let case = Case::of("demo:a 1.0.0\n    needs demo:b ^1\nnot-kept demo:b", "demo:a ^1");
+    insta::assert_snapshot!(Case { online: World::of("demo:b 1.0.0").documents, ..case }.report());
+}
+
+#[test]
+fn a_component_is_not_kept_and_no_connection_may_be_opened() {
+    let case = Case::of("demo:a 1.0.0\ndemo:a 2.0.0", "demo:a ^2").bar("demo:a", "2.0.0", Bar::NotKept);
+    insta::assert_snapshot!(case.report());
+}
+
+#[test]
+fn the_only_version_is_in_a_newer_format() {
+    let one = report("newer demo:a 2.0.0", "demo:a ^2");
+    let other = report("demo:a 1.0.0\nnewer demo:a 2.0.0\nnewer demo:a 2.1.0", "demo:a ^2");
+    let passed_over = report("demo:a 2.0.0\n    track wasi:0.3\nnewer demo:a 2.1.0", "demo:a ^2");
+    let dependency = report("demo:b 1.0.0\n    needs demo:a ^2\nnewer demo:a 2.1.0", "demo:b *");
+    insta::assert_snapshot!([one, other, passed_over, dependency].join("\n"));
+}
+
+#[test]
+fn a_policy_bars_every_version() {
+    let bar = |why: &str, hint: &str| Bar::Policy { why: why.to_owned(), hint: hint.to_owned() };
+    let one = Case::of("demo:a 1.0.0\n    needs demo:b ^1\ndemo:b 1.0.0", "demo:a ^1").bar(
+        "demo:b",
+        "1.0.0",
+        bar(
+            "`demo:b` is denied; so says the rule `no-b` (policy.toml:3)",
+            "use another plugin; only a change of the rule lets it through",
+        ),
+    );
+    let too_new = || bar("it has to be public for 3d", "wait until 2026-05-06T00:00:00Z, or ask for an older version");
+    let two = Case::of("demo:a 0.9.0\ndemo:a 1.0.0\ndemo:a 1.1.0", "demo:a ^1").bar("demo:a", "1.0.0", too_new()).bar(
+        "demo:a",
+        "1.1.0",
+        too_new(),
+    );
+    insta::assert_snapshot!([one.report(), two.report()].join("\n"));
+}
+
+#[test]
+fn exactly_another_version_was_asked_for() {
+    let precise = || Bar::Precise(parse("2.0.0"));
+    let case = Case::of("demo:a 1.0.0\ndemo:a 1.1.0\ndemo:a 2.0.0", "demo:a ^1");
+    insta::assert_snapshot!(case.bar("demo:a", "1.0.0", precise()).bar("demo:a", "1.1.0", precise()).report());
+}
+
+#[test]
+fn several_wishes_that_nothing_grants() {
+    let world = "demo:a 1.0.0\n    needs demo:x *\ndemo:b 1.0.0\n    needs demo:y *\nabsent demo:x\nabsent demo:y";
+    insta::assert_snapshot!(report(world, "demo:a *\ndemo:b *"));
+}
+
+#[test]
+fn a_host_that_lacks_several_things() {
+    let world = "offers acme:web/kv@1.0.0\ndemo:a 1.0.0\n    host acme:web/kv@1.2.0 a\n    host acme:web/http@1.0.0 a\n    track wasi:0.3";
+    insta::assert_snapshot!(report(world, "demo:a *"));
+}
+
+#[test]
+fn a_lock_that_does_not_fit_any_more() {
+    let world = World::of("demo:a 1.0.0\ndemo:a 2.0.0");
+    let case = Case { lock: Some(world.lock("demo:a ^1")), ..Case::of("demo:a 1.0.0\ndemo:a 2.0.0", "demo:a ^2") };
+    let options = options().with_mode(Mode::Locked);
+    let stale = Case { options: options.clone(), ..case.clone() }.report();
+    let none = Case { options, lock: None, ..case }.report();
+    insta::assert_snapshot!([stale, none].join("\n"));
+}
+
+#[test]
+fn the_locked_release_is_yanked_and_an_update_has_nothing_else() {
+    let world = World::of("demo:a 1.0.0");
+    let mut case = Case { lock: Some(world.lock("demo:a ^1")), ..Case::of("demo:a 1.0.0", "demo:a ^1") };
+    yank(&mut case.world, "demo:a", "1.0.0");
+    assert!(case.resolve().is_ok(), "the lock holds");
+    case.options = options().with_mode(Mode::Update([parse("demo:a")].into()));
+    insta::assert_snapshot!(case.report());
 }
 
 #[test]
@@ -227,4 +315,24 @@ fn the_machine_form_is_the_whole_proof() {
         Err(ResolveError::Unsatisfiable(explanation)) => insta::assert_json_snapshot!(explanation.proof()),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn no_message_has_more_than_three_sentences() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resolve/snapshots");
+    let mut reports: Vec<String> = Vec::new();
+    for file in std::fs::read_dir(folder).expect("a folder") {
+        let text = std::fs::read_to_string(file.expect("an entry").path()).expect("a snapshot");
+        let mut inside = false;
+        for line in text.lines() {
+            inside = line.starts_with("error[") || (inside && line.starts_with("  "));
+            match reports.last_mut().filter(|_| !line.starts_with("error[")) {
+                _ if !inside => {}
+                Some(report) => *report = format!("{report}\n{line}"),
+                None => reports.push(line.to_owned()),
+            }
+        }
+    }
+    assert!(reports.len() > 40, "{}", reports.len());
+    reports.iter().for_each(|report| assert_short(report));
 }

@@ -12,19 +12,37 @@ use crate::{
     world::{World, options, wishes},
 };
 
-/// What a release needs: which plugin, which requirement, optionally or not.
-type Need = (usize, usize, bool);
-/// A release: how it differs from a plain one, and what it needs.
-type Release = (bool, Vec<Need>);
+/// What a release needs: which plugin, which requirement, optionally or not, and which version of its interface, if any.
+type Need = (usize, usize, bool, usize);
+/// A release: how it differs from a plain one (yanked, what it needs of the host, which version of its interface it
+/// exports), and what it needs.
+type Release = (bool, usize, usize, Vec<Need>);
 
 const REQUIREMENTS: [&str; 8] = ["*", "^1", "^2", "^3", ">=2", "=1.0.0", "<2", ">=3.0.0-rc.1"];
 const VERSIONS: [&str; 4] = ["1.0.0", "1.1.0", "2.0.0", "3.0.0-rc.1"];
+/// What the host offers; what plugins need of it is offered, or too new, or not at all.
+const OFFER: &str = "offers acme:web/kv@1.1.0\noffers-track wasi:0.2\n";
+const OF_HOST: [&str; 5] = [
+    "track wasi:0.2",
+    "host acme:web/kv@1.0.0 a",
+    "host acme:web/kv@1.2.0 a",
+    "host acme:web/http@1.0.0 a",
+    "track wasi:0.3",
+];
+const EXPORTED: [&str; 4] = ["1.0.0", "1.1.0", "1.1.0", "2.0.0"];
+const IMPORTED: [&str; 2] = ["1.0.0", "1.1.0"];
 
 /// A registry of `plugins` plugins with up to four versions each, whose needs go to plugins of higher numbers (and
 /// with `circles` to any), and wishes.
 fn registry(plugins: usize, circles: bool) -> impl Strategy<Value = (String, String)> {
-    let need = (0..plugins, 0..REQUIREMENTS.len(), proptest::bool::weighted(0.25));
-    let release = (proptest::bool::weighted(0.1), proptest::collection::vec(need, 0..3));
+    // Most import nothing, and most need nothing of the host that it does not offer.
+    let need = (0..plugins, 0..REQUIREMENTS.len(), proptest::bool::weighted(0.25), 0..IMPORTED.len() * 4);
+    let release = (
+        proptest::bool::weighted(0.1),
+        0..OF_HOST.len() * 8,
+        0..EXPORTED.len() + 1,
+        proptest::collection::vec(need, 0..3),
+    );
     let releases = proptest::collection::vec(proptest::collection::vec(release, 0..=VERSIONS.len()), plugins);
     let wish = (0..plugins, 0..REQUIREMENTS.len(), proptest::bool::weighted(0.2));
     let wished = proptest::collection::vec(wish, 1..4);
@@ -32,17 +50,27 @@ fn registry(plugins: usize, circles: bool) -> impl Strategy<Value = (String, Str
 }
 
 fn world(plugins: &[Vec<Release>], circles: bool) -> String {
-    let mut text = String::new();
+    let mut text = OFFER.to_owned();
     for (number, releases) in plugins.iter().enumerate() {
         if releases.is_empty() {
             text.push_str(&format!("absent demo:p{number}\n"));
         }
-        for (version, (yanked, needs)) in VERSIONS.iter().zip(releases) {
+        for (version, (yanked, of_host, exported, needs)) in VERSIONS.iter().zip(releases) {
             text.push_str(&format!("demo:p{number} {version}{}\n", if *yanked { " yanked broken" } else { "" }));
-            for (target, requirement, optional) in needs {
+            if let Some(needed) = OF_HOST.get(*of_host) {
+                text.push_str(&format!("    {needed}\n"));
+            }
+            if let Some(version) = EXPORTED.get(*exported) {
+                text.push_str(&format!("    exports demo:p{number}/x@{version} a\n"));
+            }
+            let needs: std::collections::BTreeMap<_, _> = needs.iter().map(|need| (need.0, need)).collect();
+            for (target, requirement, optional, imported) in needs.values() {
                 if *target > number || (circles && *target != number) {
                     let optional = if *optional { " optional" } else { "" };
                     text.push_str(&format!("    needs demo:p{target} {}{optional}\n", REQUIREMENTS[*requirement]));
+                    if let Some(version) = IMPORTED.get(*imported) {
+                        text.push_str(&format!("    imports demo:p{target}/x@{version} a\n"));
+                    }
                 }
             }
         }
@@ -79,14 +107,14 @@ proptest! {
         let (world, wanted) = (World::of(&text), wishes(&lines));
         match resolve(&wanted, None, &world.offer, &world.documents, &options()) {
             Ok(resolution) => {
-                prop_assert_eq!(verify(&as_granted(&wanted, &resolution), &world.documents, &choice(&resolution)), Ok(()));
+                prop_assert_eq!(verify(&as_granted(&wanted, &resolution), &world, &choice(&resolution)), Ok(()));
                 prop_assert_eq!(in_order(&resolution), Ok(()));
                 for left in &resolution.left_out {
                     prop_assert!(!left.why.is_empty());
                 }
             }
             Err(ResolveError::Unsatisfiable(explanation)) => {
-                prop_assert!(!brute_force(&wanted, &world.documents), "{}", explanation);
+                prop_assert!(!brute_force(&wanted, &world), "{}", explanation);
                 prop_assert!((1..=3).contains(&explanation.sentences().len()));
             }
             Err(other) => prop_assert!(false, "{}", other.report()),
@@ -102,7 +130,7 @@ proptest! {
             let mut plugins = wanted.plugins().to_vec();
             plugins.iter_mut().for_each(|want| want.optional = false);
             let all = Wanted::new(Default::default(), plugins).expect("wishes");
-            prop_assert!(!brute_force(&all, &world.documents), "{} could be had", left.id);
+            prop_assert!(!brute_force(&all, &world), "{} could be had", left.id);
         }
     }
 
@@ -146,14 +174,14 @@ proptest! {
         let Some((version, listing)) = document.releases.iter().find(|(version, _)| **version != entry.version) else { return Ok(()) };
         (entry.version, entry.artifact, entry.record) = (version.clone(), listing.artifact, listing.record);
         if let Ok(moved) = world.resolve(&lines, Some(&lock), Mode::Locked) {
-            let mut documents = world.documents.clone();
-            if let Some(stoa_core::resolve::Known::Document(document)) = documents.get_mut(&id)
+            let mut world = world.clone();
+            if let Some(stoa_core::resolve::Known::Document(document)) = world.documents.get_mut(&id)
                 && let Some(listing) = document.releases.get_mut(version)
             {
                 // Locked, and so allowed although it is yanked.
                 listing.state = stoa_core::document::State::Listed;
             }
-            prop_assert_eq!(verify(&as_granted(&wishes(&lines), &moved), &documents, &choice(&moved)), Ok(()));
+            prop_assert_eq!(verify(&as_granted(&wishes(&lines), &moved), &world, &choice(&moved)), Ok(()));
         }
     }
 
@@ -162,7 +190,7 @@ proptest! {
         let world = World::of(&text);
         match world.resolve(&lines, None, Mode::Keep) {
             Ok(resolution) => prop_assert_eq!(in_order(&resolution), Ok(())),
-            Err(ResolveError::Cycle(cycle)) => {
+            Err(ResolveError::Cycle { circle: cycle, .. }) => {
                 prop_assert!(cycle.len() >= 3);
                 prop_assert_eq!(cycle.first(), cycle.last());
                 for pair in cycle.windows(2) {
@@ -170,7 +198,7 @@ proptest! {
                     prop_assert!(document.releases[&pair[0].version].dependencies.contains_key(&pair[1].id));
                 }
             }
-            Err(ResolveError::Unsatisfiable(_)) => prop_assert!(!brute_force(&wishes(&lines), &world.documents)),
+            Err(ResolveError::Unsatisfiable(_)) => prop_assert!(!brute_force(&wishes(&lines), &world)),
             Err(other) => prop_assert!(false, "{}", other.report()),
         }
     }
@@ -203,7 +231,7 @@ fn a_large_registry_is_resolved_within_the_budget() {
     let lines = (0..40).map(|number| format!("demo:p{} *", number * 3)).collect::<Vec<_>>().join("\n");
     let first = world.resolve(&lines, None, Mode::Keep).unwrap_or_else(|error| panic!("{}", error.report()));
     assert!(first.plugins.len() > 200, "{}", first.plugins.len());
-    assert_eq!(verify(&wishes(&lines), &world.documents, &choice(&first)), Ok(()));
+    assert_eq!(verify(&wishes(&lines), &world, &choice(&first)), Ok(()));
     let lock = first.lock(world.header());
     let again = world.resolve(&lines, Some(&lock), Mode::Locked).unwrap_or_else(|error| panic!("{}", error.report()));
     assert_eq!(again.plugins, first.plugins);

@@ -6,7 +6,7 @@ use stoa_core::{
     id::PluginId,
     lock::Exact,
     release::OnFailure,
-    resolve::{Change, Diff, Known, Mode, Source, reachable},
+    resolve::{Bar, Change, Diff, Known, Mode, Source, reachable},
 };
 
 use crate::world::{World, names, options, parse, wishes};
@@ -343,11 +343,15 @@ fn a_lock_names_all_documents_in_one_round() {
     assert_eq!(names.iter().map(PluginId::to_string).collect::<Vec<_>>(), ["demo:a", "demo:b", "demo:c"]);
 }
 
+fn too_new() -> Bar {
+    Bar::Policy { why: "it is too new".to_owned(), hint: "wait until tomorrow".to_owned() }
+}
+
 #[test]
 fn what_is_barred_is_passed_over_and_where_nothing_else_is_left_the_reason_is_told() {
     let world = World::of("demo:a 1.0.0\n    needs demo:b ^1\ndemo:b 1.0.0\ndemo:b 1.1.0\n");
     let barred = |versions: &[&str]| {
-        let versions = versions.iter().map(|version| (parse(version), "it is too new".to_owned())).collect();
+        let versions = versions.iter().map(|version| (parse(version), too_new())).collect();
         options().with_barred([(parse("demo:b"), versions)].into())
     };
     let resolve = |versions: &[&str], mode| {

@@ -1,14 +1,21 @@
-//! A second opinion on resolutions, which shares no code with the resolver: one look at every edge.
+//! A third opinion: whether a choice of versions keeps all rules, and whether any choice at all does.
+//!
+//! The resolver's own check ([`stoa_core::resolve::verify`]) judges whole answers. This one judges bare choices, so that all of
+//! them can be tried.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stoa_core::{
     document::{Listing, State},
     id::PluginId,
+    interface::InterfaceName,
+    release::Provider,
     resolve::{Documents, Known, Resolution},
     version::Version,
     wanted::Wanted,
 };
+
+use crate::world::World;
 
 /// Chosen versions.
 pub(crate) type Choice = BTreeMap<PluginId, Version>;
@@ -20,9 +27,9 @@ fn listing<'a>(documents: &'a Documents, id: &PluginId, version: &Version) -> Re
     }
 }
 
-/// Whether a choice keeps all rules of versions (for graphs without interfaces, tracks and locks), and nothing in it
-/// is there for nothing.
-pub(crate) fn verify(wanted: &Wanted, documents: &Documents, choice: &Choice) -> Result<(), String> {
+/// Whether a choice keeps all rules but those of locks, and nothing in it is there for nothing.
+pub(crate) fn verify(wanted: &Wanted, world: &World, choice: &Choice) -> Result<(), String> {
+    let documents = &world.documents;
     let mut needed: BTreeSet<&PluginId> = BTreeSet::new();
     let mut queue = Vec::new();
     for want in wanted.plugins() {
@@ -55,8 +62,39 @@ pub(crate) fn verify(wanted: &Wanted, documents: &Documents, choice: &Choice) ->
         if !needed.contains(id) {
             return Err(format!("{id} is there for nothing"));
         }
-        if listing(documents, id, version)?.state != State::Listed {
+        let listing = listing(documents, id, version)?;
+        if listing.state != State::Listed {
             return Err(format!("{id} {version} is yanked"));
+        }
+        if let Some(track) = listing.tracks.iter().find(|track| !world.offer.tracks().contains(*track)) {
+            return Err(format!("{id} {version} needs {track}"));
+        }
+        answered(world, choice, id, listing)?;
+    }
+    Ok(())
+}
+
+/// Whether everything that a release imports is exported by what it calls, or offered by the host.
+fn answered(world: &World, choice: &Choice, id: &PluginId, caller: &Listing) -> Result<(), String> {
+    for import in &caller.imports {
+        let answers = |name: &InterfaceName| {
+            // What semantic versioning calls compatible is what a caret requirement takes.
+            let least: semver::VersionReq =
+                format!("^{}", import.name.version().expect("a version")).parse().expect("one");
+            let same = (name.package(), name.interface()) == (import.name.package(), import.name.interface());
+            same && least.matches(name.version().expect("a version"))
+        };
+        let found = match import.from {
+            Provider::Host => world.offer.interfaces().keys().any(answers),
+            _ => {
+                let provider: PluginId = import.name.package().to_string().parse().expect("an id");
+                let Some(version) = choice.get(&provider) else { continue };
+                let exports = &listing(&world.documents, &provider, version)?.exports;
+                exports.iter().filter_map(|export| export.name.as_interface()).any(answers)
+            }
+        };
+        if !found {
+            return Err(format!("{id} imports {}", import.name));
         }
     }
     Ok(())
@@ -77,14 +115,15 @@ pub(crate) fn in_order(resolution: &Resolution) -> Result<(), String> {
 }
 
 /// Whether any choice at all passes [`verify`]: tries them all.
-pub(crate) fn brute_force(wanted: &Wanted, documents: &Documents) -> bool {
+pub(crate) fn brute_force(wanted: &Wanted, world: &World) -> bool {
+    let documents = &world.documents;
     let columns: Vec<(&PluginId, Vec<Option<&Version>>)> = documents
         .iter()
         .filter_map(|(id, known)| match known {
             Known::Document(document) => {
                 Some((id, std::iter::once(None).chain(document.releases.keys().map(Some)).collect()))
             }
-            Known::Absent => None,
+            Known::Absent | Known::NotKept => None,
         })
         .collect();
     let total: usize = columns.iter().map(|(_, versions)| versions.len()).product();
@@ -96,6 +135,6 @@ pub(crate) fn brute_force(wanted: &Wanted, documents: &Documents) -> bool {
             }
             number /= versions.len();
         }
-        verify(wanted, documents, &choice).is_ok()
+        verify(wanted, world, &choice).is_ok()
     })
 }

@@ -25,8 +25,9 @@ pub(crate) struct World {
 impl World {
     /// Reads releases, one a line (`id version [interface] [yanked REASON]`), each followed by indented lines:
     /// `needs ID REQ [optional] [trap] [for=NAME]`, `imports NAME HASH`, `exports NAME HASH`, `host NAME HASH`,
-    /// `types NAME`, `convention NAME`, `track NAME`, `cap NAME`. A line `absent ID` proves a plugin's absence; lines
-    /// `offers NAME [HASH]` and `offers-track NAME` speak of the host.
+    /// `types NAME`, `convention NAME`, `track NAME`, `cap NAME`. A line `absent ID` proves a plugin's absence, `not-kept ID`
+    /// leaves it open, and `newer ID VERSION` is a release in a newer format; lines `offers NAME [HASH]` and
+    /// `offers-track NAME` speak of the host.
     pub(crate) fn of(text: &str) -> Self {
         let mut world = Self { documents: BTreeMap::new(), offer: Offer::new() };
         let mut current: Option<(PluginId, Version)> = None;
@@ -39,6 +40,16 @@ impl World {
             match words.as_slice() {
                 ["absent", id] => {
                     world.documents.insert(parse(id), Known::Absent);
+                }
+                ["not-kept", id] => {
+                    world.documents.insert(parse(id), Known::NotKept);
+                }
+                ["newer", id, version] => {
+                    let empty = || Known::Document(document(parse(id), Kind::Plugin));
+                    let Known::Document(document) = world.documents.entry(parse(id)).or_insert_with(empty) else {
+                        panic!("{id} is absent")
+                    };
+                    document.newer.insert(parse(version), vec!["later".to_owned()]);
                 }
                 ["offers", name] => world.offer = world.offer.with_interface(parse(name), None),
                 ["offers", name, hash] => world.offer = world.offer.with_interface(parse(name), Some(types(hash))),
@@ -80,6 +91,18 @@ impl World {
         };
         document.releases.insert(version.clone(), listing);
         (id, version)
+    }
+
+    /// What a program sees that knows the format of this release: one without dependencies.
+    pub(crate) fn understand(&mut self, id: &PluginId, version: &Version) {
+        self.release(&id.to_string(), &version.to_string(), &[]);
+        let Some(Known::Document(document)) = self.documents.get_mut(id) else { panic!("no {id}") };
+        document.newer.remove(version);
+    }
+
+    pub(crate) fn set_interface(&mut self, id: &str) {
+        let Some(Known::Document(document)) = self.documents.get_mut(&parse::<PluginId>(id)) else { panic!("no {id}") };
+        document.kind = Kind::Interface;
     }
 
     pub(crate) fn listing(&mut self, id: &str, version: &str) -> &mut Listing {
@@ -160,7 +183,7 @@ fn document(id: PluginId, kind: Kind) -> Document {
         wit: BlobRef::of(b""),
         readme: None,
     };
-    Document { id, kind, seq: 1, about, releases: BTreeMap::new() }
+    Document { id, kind, seq: 1, about, releases: BTreeMap::new(), newer: BTreeMap::new() }
 }
 
 pub(crate) fn options() -> ResolveOptions {

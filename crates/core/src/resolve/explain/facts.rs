@@ -144,6 +144,19 @@ impl<'a> Facts<'a> {
         order
     }
 
+    /// The requirements on `id` among the facts.
+    pub(super) fn requirements(&self, id: &PluginId) -> Vec<&VersionReq> {
+        let asked = self.asked.iter().filter(|want| want.id == *id).filter_map(|want| want.version.as_ref());
+        let needs = self.needs.iter().filter(|need| need.dependency == id).map(|need| need.requirement);
+        asked.chain(needs).collect()
+    }
+
+    /// Whether one of the requirements on `id` is met by none of its releases.
+    pub(super) fn nothing_meets(&self, universe: &Universe<'a>, id: &PluginId) -> bool {
+        let count = universe.rows(id).len();
+        self.incoming(universe, id).iter().any(|(_, set)| set.places(count).next().is_none())
+    }
+
     /// The requirements on `id` among the facts: each as text, with the releases that meet it.
     pub(super) fn incoming(&self, universe: &Universe<'a>, id: &PluginId) -> Vec<(String, Versions)> {
         let asked = self.asked.iter().filter(|want| want.id == *id);

@@ -5,6 +5,7 @@ use crate::{
     interface::InterfaceName,
     offer::Unanswered,
     resolve::{
+        Bar,
         explain::{
             MAX_ASKED,
             facts::{Facts, Needs, NeedsHost, Offered, Unusable, meet},
@@ -78,7 +79,12 @@ fn end(universe: &Universe<'_>, facts: &Facts<'_>, id: &PluginId) -> Option<Stri
         // An optional dependency that does not exist is in nobody's way.
         let required = facts.asked.iter().any(|want| want.id == *id)
             || facts.needs.iter().any(|need| need.dependency == id && !need.optional);
-        return required.then(|| format!("the registry has no plugin `{id}`"));
+        let why = match (universe.not_kept(id), universe.newer(id, &[]).is_empty()) {
+            (true, _) => format!("nothing is kept of `{id}`, and no connection may be opened"),
+            (_, false) => format!("every version of `{id}` is in a newer format than this program reads"),
+            _ => format!("the registry has no plugin `{id}`"),
+        };
+        return required.then_some(why);
     }
     let incoming = facts.incoming(universe, id);
     let nothing = |set: &Versions| set.places(rows.len()).next().is_none();
@@ -89,7 +95,7 @@ fn end(universe: &Universe<'_>, facts: &Facts<'_>, id: &PluginId) -> Option<Stri
             let (caller, _) = subject(universe, facts, need.id, &need.places);
             return Some(format!("no version of `{id}` meets {text} and has the interfaces that {caller} imports"));
         }
-        return Some(format!("no version of `{id}` meets {text} ({})", has(universe, id)));
+        return Some(format!("no version of `{id}` meets {text} ({})", has(universe, facts, id)));
     }
     let groups = by_source(universe, facts, id);
     let common = meet(&groups);
@@ -116,6 +122,10 @@ fn unusable_end(
     let first = unusable.first()?;
     let version = universe.row(id, first.place)?.0;
     let yanked = |fact: &&Unusable<'_>| matches!(fact.reason, Reason::Yanked { .. });
+    let precise = |fact: &&Unusable<'_>| matches!(fact.reason, Reason::Barred(Bar::Precise(_)));
+    if unusable.iter().all(precise) {
+        return Some(format!("every version of `{id}` that meets {texts} is passed over: {}", first.reason));
+    }
     Some(match (unusable.len(), unusable.iter().all(yanked)) {
         (1, true) => format!("`{id}` {version}, the only version that meets {texts}, is yanked"),
         (1, false) => {

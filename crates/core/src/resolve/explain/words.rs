@@ -17,15 +17,27 @@ pub(super) fn subject(universe: &Universe<'_>, facts: &Facts<'_>, id: &PluginId,
     (format!("`{id}` {}", spell(universe, id, places)), places.len() > 1)
 }
 
-/// What releases there are, for somebody who asked for another one.
-pub(super) fn has(universe: &Universe<'_>, id: &PluginId) -> String {
+/// What releases there are, for somebody who asked for another one, and those that were passed over.
+pub(super) fn has(universe: &Universe<'_>, facts: &Facts<'_>, id: &PluginId) -> String {
+    let mut all = has_usable(universe, id);
+    let only_before = universe.rows(id).iter().all(|(version, _)| version.is_prerelease());
+    if let Some(version) = universe.unnamed_prerelease(id, &facts.requirements(id)).filter(|_| !only_before) {
+        all = format!("{all}; {version} is a pre-release, which has to be named");
+    }
+    if let Some(version) = universe.newer(id, &facts.requirements(id)).pop() {
+        all = format!("{all}; {version} is in a newer format than this program reads");
+    }
+    all
+}
+
+fn has_usable(universe: &Universe<'_>, id: &PluginId) -> String {
     let places = 0..u32::try_from(universe.rows(id).len()).unwrap_or(u32::MAX);
     let usable: Vec<u32> = places.filter(|place| universe.unusable(id, *place).is_none()).collect();
     let is_prerelease = |place: &u32| universe.row(id, *place).is_some_and(|(version, _)| version.is_prerelease());
     let (before, releases): (Vec<u32>, Vec<u32>) = usable.into_iter().partition(is_prerelease);
     match (before.as_slice(), releases.as_slice()) {
         ([], []) => "it has no version that can be used".to_owned(),
-        (before, []) => format!("it has only pre-releases: {}", spell(universe, id, before)),
+        (before, []) => format!("it has only pre-releases, which have to be named: {}", spell(universe, id, before)),
         (_, releases) => format!("it has {}", spell(universe, id, releases)),
     }
 }
