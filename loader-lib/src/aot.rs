@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stoa_core::digest::{self, Digest};
+use stoa_core::{
+    component::{Counts, InspectLimits},
+    digest::{self, Digest},
+};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use wasmtime::{Engine, component::Component};
 
@@ -21,18 +24,9 @@ use crate::{
     engine::PROFILE,
     error::LoaderError,
     event::{Bell, Event},
+    limits::{Totals, machine},
     plan::PlannedPlugin,
 };
-
-/// Largest component that is compiled: the largest that can be published.
-const MAX_ARTIFACT: u64 = 128 << 20;
-/// What a compilation may take: a start, and so much for each MiB of a slow machine. It takes 0.65 s of
-/// CPU for a MiB on a fast one.
-const COMPILE_START: Duration = Duration::from_secs(30);
-const COMPILE_PER_MIB: Duration = Duration::from_secs(5);
-/// Compilations at a time. Each already uses all cores for its functions; what a second one adds is the
-/// parts that do not run in parallel, what more of them add is memory.
-const AT_ONCE: usize = 2;
 
 /// Turns planned plugins into components.
 pub(crate) struct Compiler {
@@ -41,11 +35,17 @@ pub(crate) struct Compiler {
     /// Why there is no cache where one was asked for.
     without: Option<String>,
     bell: Bell,
+    totals: Totals,
     permits: Arc<Semaphore>,
 }
 
 impl Compiler {
-    pub(crate) fn new(engine: &Engine, folder: Option<PathBuf>, bell: Bell) -> Result<Self, LoaderError> {
+    pub(crate) fn new(
+        engine: &Engine,
+        folder: Option<PathBuf>,
+        totals: &Totals,
+        bell: Bell,
+    ) -> Result<Self, LoaderError> {
         let (cache, without) = match folder.map(|folder| (folder.display().to_string(), Cache::open(folder))) {
             None => (None, None),
             Some((_, Ok(cache))) => (Some(Arc::new(cache)), None),
@@ -53,7 +53,8 @@ impl Compiler {
             Some((_, Err(source))) if cache::unwritable(&source) => (None, Some(source.to_string())),
             Some((path, Err(source))) => return Err(LoaderError::AotFolder { path, source }),
         };
-        Ok(Self { engine: engine.clone(), cache, without, bell, permits: Arc::new(Semaphore::new(AT_ONCE)) })
+        let permits = Arc::new(Semaphore::new(machine(totals.compilations)));
+        Ok(Self { engine: engine.clone(), cache, without, bell, totals: totals.clone(), permits })
     }
 
     /// The component of `plugin`: from the cache, else compiled, and then kept.
@@ -63,9 +64,9 @@ impl Compiler {
         }
         // Never closed, so never refused.
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| LoaderError::ShutDown)?;
-        let bytes = read(plugin).await?;
+        let bytes = read(plugin, &self.totals).await?;
         let size = bytes.len() as u64;
-        let limit = COMPILE_START + COMPILE_PER_MIB * u32::try_from(size >> 20).unwrap_or(u32::MAX);
+        let limit = self.allowed(size);
         let job = Job {
             engine: self.engine.clone(),
             cache: self.cache.clone(),
@@ -87,6 +88,13 @@ impl Compiler {
             },
             Err(_) => Err(LoaderError::CompileTimeout { plugin: plugin.id.clone(), size, limit }),
         }
+    }
+
+    /// How long a component of `size` bytes may take: a start, and so much for each MiB of a slow machine. It takes 0.65 s
+    /// of CPU for a MiB on a fast one.
+    fn allowed(&self, size: u64) -> Duration {
+        let Totals { compile_time, compile_time_per_mib, .. } = self.totals;
+        compile_time.saturating_add(compile_time_per_mib.saturating_mul(u32::try_from(size >> 20).unwrap_or(u32::MAX)))
     }
 
     async fn cached(&self, artifact: Digest) -> Option<Component> {
@@ -150,15 +158,16 @@ impl Job {
 }
 
 /// The component's bytes, if they are still those that were verified.
-async fn read(plugin: &PlannedPlugin) -> Result<Vec<u8>, LoaderError> {
+async fn read(plugin: &PlannedPlugin, totals: &Totals) -> Result<Vec<u8>, LoaderError> {
     let path = plugin.path.display().to_string();
     let unreadable = |source| LoaderError::Artifact { plugin: plugin.id.clone(), path: path.clone(), source };
     let size = match &plugin.held {
         Some(held) => held.len() as u64,
         None => tokio::fs::metadata(&plugin.path).await.map_err(unreadable)?.len(),
     };
-    if size > MAX_ARTIFACT {
-        return Err(LoaderError::ArtifactTooLarge { plugin: plugin.id.clone(), size, limit: MAX_ARTIFACT });
+    let limit = totals.component_bytes;
+    if size > limit {
+        return Err(LoaderError::ArtifactTooLarge { plugin: plugin.id.clone(), size, limit });
     }
     let bytes = match &plugin.held {
         Some(held) => held.to_vec(),
@@ -169,7 +178,12 @@ async fn read(plugin: &PlannedPlugin) -> Result<Vec<u8>, LoaderError> {
         let (plugin, expected) = (plugin.id.clone(), plugin.artifact);
         return Err(LoaderError::ArtifactChanged { plugin, path, expected, found: Box::new(found) });
     }
-    Ok(bytes)
+    // Before the compiler sees it: what it needs grows with these, and publish holds them too.
+    let limits = InspectLimits { bytes: limit, functions: totals.functions, ..InspectLimits::default() };
+    match Counts::of(&bytes, &limits) {
+        Ok(_) => Ok(bytes),
+        Err(source) => Err(LoaderError::Inspect { plugin: plugin.id.clone(), source: Box::new(source) }),
+    }
 }
 
 /// Names compiled code by all that it depends on: the component, and whatever shapes the compiler's output.

@@ -156,7 +156,8 @@ impl<'b, S: Send + 'static> Building<'b, S> {
             match self.link(planned).await {
                 Ok(Linked::Shared(slot)) => self.settle(planned, slot, Outcome::Unchanged),
                 Ok(Linked::Fresh(slot)) => {
-                    let call = Call::root(self.shared.id, slot.key().clone(), slot.limits().deadline, graph.clone());
+                    let within = slot.limits().init_deadline;
+                    let call = Call::root(self.shared.id, slot.key().clone(), within, graph.clone());
                     starting.spawn(start(slot.clone(), self.old.clone(), call));
                     fresh.insert(planned.id.clone(), planned);
                 }
@@ -206,7 +207,13 @@ impl<'b, S: Send + 'static> Building<'b, S> {
             Some(_) => StartReason::Reload,
             None => StartReason::Start,
         };
-        Ok(Linked::Fresh(Arc::new(Slot::new(self.shared.clone(), planned.clone(), exports, pre, reason))))
+        let slot = Slot::new(self.shared.clone(), planned.clone(), exports, pre, reason);
+        if slot.planned().runtime.reload != Reload::StopStart {
+            // In load order, so that it is always the same plugins that fit. One that stops first does so when its
+            // memory is free again.
+            slot.admit()?;
+        }
+        Ok(Linked::Fresh(Arc::new(slot)))
     }
 
     fn resolve(&self, planned: &PlannedPlugin, component: &Component) -> Result<Vec<link::Bound>, LoaderError> {
@@ -284,6 +291,9 @@ async fn start<S: Send + 'static>(
     {
         before.retire(call.clone(), tokio::time::Instant::now() + DRAIN).await;
     }
-    let outcome = slot.activate(call).await;
+    let outcome = match slot.admit() {
+        Ok(()) => slot.activate(call).await,
+        Err(error) => Err(error),
+    };
     (slot, outcome)
 }

@@ -17,6 +17,7 @@ use crate::{
     ctx::PluginCtx,
     error::LoaderError,
     graph::Graph,
+    limits::Limit,
     plan::SlotKey,
     slot::Dynamic,
     value::{self, Failure},
@@ -77,19 +78,11 @@ impl Target {
         let slot = generation.slot(&self.key).ok_or_else(gone)?;
         let function = slot.exports().get(&self.interface, &self.name).ok_or_else(gone)?.clone();
         let next = call.next(slot.host(), self.key.clone(), slot.limits().deadline)?;
-        let limit = slot.limits().call_bytes;
-        let fits = |values: &[Val]| match value::size(values, limit) {
-            size if size <= limit => Ok(()),
-            size => Err(LoaderError::TooLarge {
-                plugin: self.key.id().clone(),
-                function: function.full_name.clone(),
-                size,
-                limit,
-            }),
-        };
-        fits(params)?;
+        let size = slot.weigh(&function, Limit::CallBytes, params)?;
+        let _under_way = slot.hold(&function, size)?;
         slot.invoke(next, &function, Dynamic { params, results }).await?;
-        fits(results)
+        slot.weigh(&function, Limit::ResultBytes, results)?;
+        Ok(())
     }
 
     /// Turns a failure into what the importer is to see.

@@ -11,11 +11,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{error::LoaderError, plan::SlotKey};
+use crate::{error::LoaderError, limits::Limit, plan::SlotKey};
 
 /// Plugins in one chain of calls. Deep enough for layers that people can still reason about; each level
 /// costs a fiber with its own stack.
-pub(crate) const MAX_DEPTH: usize = 16;
+pub(crate) const MAX_DEPTH: usize = Limit::ChainDepth.row().default as usize;
 
 tokio::task_local! {
     /// The call that the running task serves, so that it also passes through host functions.

@@ -9,14 +9,11 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::{
     budget::Account,
     call::Call,
-    limits::Limits,
+    limits::{Limits, machine},
     output::{Output, Stdio},
     plan::{ConfigValue, SlotKey},
     ticker::TICK,
 };
-
-/// Handles (files, streams, sockets) that a plugin may hold at a time.
-const HANDLES: usize = 10_000;
 
 /// What a host may know of a plugin whose state it makes.
 #[derive(Debug)]
@@ -73,9 +70,10 @@ impl<S> PluginCtx<S> {
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
+            .max_random_size(info.limits.random_bytes)
             .build();
         let mut table = ResourceTable::new();
-        table.set_max_capacity(HANDLES);
+        table.set_max_capacity(machine(info.limits.handles));
         Self { state, info, output, wasi, table, account, ticks: 0, call: None }
     }
 
@@ -106,6 +104,7 @@ impl<S> PluginCtx<S> {
     pub(crate) fn begin(&mut self, call: Call, guest_time: Duration) {
         // At least one tick, since the first can come at any moment.
         self.ticks = u64::try_from(guest_time.as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX).max(1);
+        self.account.begin();
         self.call = Some(call);
     }
 

@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use stoa_core::{digest::Digest, id::PluginId};
+use stoa_core::{component::InspectError, digest::Digest, id::PluginId};
 
-use crate::plan::PlanError;
+use crate::{
+    limits::{Exceeded, Limit, OutOfBounds},
+    plan::PlanError,
+};
 
 /// The cause below a [`LoaderError`]: printed once, by whoever prints the chain.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -19,6 +22,9 @@ pub enum LoaderError {
     /// The plan contradicts itself.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A limit of the host is beyond its hard maximum.
+    #[error(transparent)]
+    Limits(#[from] OutOfBounds),
     /// The engine does not start on this machine.
     #[error("the WebAssembly engine does not start with the loader's configuration")]
     Engine(#[source] Cause),
@@ -70,6 +76,15 @@ pub enum LoaderError {
         size: u64,
         /// The largest size.
         limit: u64,
+    },
+    /// The component is none, or made of more than is compiled.
+    #[error("{plugin}: its component is not compiled")]
+    Inspect {
+        /// The plugin.
+        plugin: PluginId,
+        /// Which rule it breaks.
+        #[source]
+        source: Box<InspectError>,
     },
     /// The bytes are not a component that the engine accepts.
     #[error("{plugin}: the engine refuses its component")]
@@ -243,17 +258,40 @@ pub enum LoaderError {
         /// How many wait.
         waiters: usize,
     },
-    /// Too many bytes in a call.
-    #[error("{plugin}: {function} was handed {size} bytes or more; a call may carry {limit}")]
+    /// Too many bytes in a call: [`Limit::CallBytes`] or [`Limit::ResultBytes`].
+    #[error("{plugin}: {function} {} {size} bytes or more: the limit `{limit}` is {}", carried(*.limit), .limit.show(*.allowed))]
     TooLarge {
         /// The plugin.
         plugin: PluginId,
         /// The function.
         function: String,
+        /// Which way they went.
+        limit: Limit,
         /// How many were counted before counting stopped.
-        size: usize,
+        size: u64,
         /// How many may cross.
-        limit: usize,
+        allowed: u64,
+    },
+    /// A plugin wanted more than a limit allows, and its start or its call ended by that.
+    #[error("{plugin}: {function} met a limit: {exceeded}")]
+    Limit {
+        /// The plugin.
+        plugin: PluginId,
+        /// The function; `its start` where it could not be started.
+        function: String,
+        /// Which limit, and by how much.
+        exceeded: Exceeded,
+        /// How the engine ended it, with its WebAssembly backtrace; none where it was not entered.
+        #[source]
+        source: Option<Cause>,
+    },
+    /// The plugins that are loaded leave too little memory for what this one declares.
+    #[error("{plugin} does not fit: {exceeded}")]
+    Admission {
+        /// The plugin.
+        plugin: PluginId,
+        /// The host's limit, and what all would need together.
+        exceeded: Exceeded,
     },
     /// The wall clock ran out.
     #[error("{plugin}: {function} did not finish before its deadline ({limit:?} after the call began)")]
@@ -309,6 +347,10 @@ pub enum LoaderError {
     },
 }
 
+fn carried(limit: Limit) -> &'static str {
+    if limit == Limit::ResultBytes { "gave" } else { "was handed" }
+}
+
 fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
@@ -324,6 +366,7 @@ impl LoaderError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Plan(_) => "plan",
+            Self::Limits(_) => "limits",
             Self::Engine(_) => "engine",
             Self::NoRuntime => "no-runtime",
             Self::ShutDown => "shut-down",
@@ -331,6 +374,7 @@ impl LoaderError {
             Self::Artifact { .. } => "artifact",
             Self::ArtifactChanged { .. } => "artifact-changed",
             Self::ArtifactTooLarge { .. } => "artifact-too-large",
+            Self::Inspect { .. } => "inspect",
             Self::Compile { .. } => "compile",
             Self::CompileTimeout { .. } => "compile-timeout",
             Self::AotFolder { .. } => "aot-folder",
@@ -351,6 +395,8 @@ impl LoaderError {
             Self::TooDeep { .. } => "too-deep",
             Self::Unavailable { .. } => "unavailable",
             Self::TooLarge { .. } => "too-large",
+            Self::Limit { exceeded, .. } => exceeded.limit.row().code,
+            Self::Admission { .. } => "admission",
             Self::Deadline { .. } => "deadline",
             Self::CutOff { .. } => "cut-off",
             Self::GuestTime { .. } => "guest-time",

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use stoa_core::{digest::Digest, id::PluginId, version::Version};
 use tokio::sync::broadcast;
 
-use crate::error::LoaderError;
+use crate::{error::LoaderError, limits::Exceeded};
 
 /// As many events as a slow listener may lag behind before it loses some.
 const BUFFER: usize = 256;
@@ -72,14 +72,13 @@ pub enum Event {
         /// What ended it, with all causes, in one line.
         cause: String,
     },
-    /// A plugin was refused more memory; it goes on with what it has.
-    MemoryRefused {
+    /// A plugin was refused something that it can go on without: more memory, a longer table, more lines of its output.
+    /// Told once a call or, of output, once a second, however often it tries.
+    Limited {
         /// The plugin.
         plugin: PluginId,
-        /// Bytes it has.
-        has: usize,
-        /// Bytes it wanted in all.
-        wanted: usize,
+        /// Which limit.
+        exceeded: Exceeded,
     },
     /// This listener was too slow and missed events.
     Lagged {

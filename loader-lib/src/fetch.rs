@@ -1,9 +1,6 @@
 //! From wishes to a plan: choose against the signed index, fetch what was chosen, verify it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
@@ -336,7 +333,7 @@ fn planned(
         path: component.path,
         held: component.held,
         dependencies: resolved.edges.iter().map(edge).collect(),
-        limits: wishes(&resolved.listing.limits),
+        limits: Wishes::of_record(&resolved.listing.limits),
         runtime: RuntimeOptions { reload: resolved.listing.runtime.reload },
         config: settings(&resolved.id, wanted)?,
         rank: u32::try_from(rank).unwrap_or(u32::MAX),
@@ -353,19 +350,6 @@ fn edge(edge: &resolve::Edge) -> Edge {
 
 fn binding(binding: &resolve::Binding) -> Binding {
     Binding { import: binding.import.to_string(), export: binding.export.to_string() }
-}
-
-/// The wishes of a manifest, by the names that the release record has: bytes and milliseconds.
-fn wishes(limits: &BTreeMap<String, u64>) -> Wishes {
-    let bytes = |name: &str| limits.get(name).map(|bytes| usize::try_from(*bytes).unwrap_or(usize::MAX));
-    let time = |name: &str| limits.get(name).map(|ms| Duration::from_millis(*ms));
-    Wishes {
-        memory: bytes("memory"),
-        guest_time: time("call"),
-        init_guest_time: time("init"),
-        deadline: None,
-        call_bytes: bytes("message"),
-    }
 }
 
 fn settings(id: &PluginId, wanted: &Wanted) -> Result<BTreeMap<String, ConfigValue>, PlanningError> {

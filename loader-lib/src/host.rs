@@ -1,6 +1,10 @@
 //! A host: a program's set of running plugins.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, sync::oneshot, time::Instant};
@@ -9,7 +13,7 @@ use wasmtime::{Engine, component::Linker};
 use crate::{
     aot::Compiler,
     apply::{self, Applied},
-    budget::Budget,
+    budget::{Admission, Budget},
     call::{Call, HostId},
     ctx::{PluginCtx, PluginInfo},
     engine,
@@ -18,14 +22,13 @@ use crate::{
     graph::Graph,
     guest,
     implementors::{Implementor, Pattern},
-    limits::Limits,
+    limits::{Gauge, Limit, Limits, Rate, Totals},
+    output::Output,
     plan::Plan,
     plugin::Plugin,
     ticker::Ticker,
 };
 
-/// Linear memory of all plugins together, unless the host says otherwise: 1 GiB.
-const TOTAL_MEMORY: usize = 1 << 30;
 /// How long calls that began before a reload may still use a plugin that was replaced or removed.
 pub(crate) const DRAIN: Duration = Duration::from_secs(5);
 
@@ -43,6 +46,11 @@ pub(crate) struct Shared<S: 'static> {
     pub(crate) ticker: Ticker,
     pub(crate) bell: Bell,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) admission: Admission,
+    /// Bytes of calls between plugins.
+    pub(crate) under_way: Gauge,
+    /// What all plugins log together.
+    pub(crate) log_rate: Arc<Mutex<Rate>>,
     pub(crate) limits: Limits,
     pub(crate) base: Linker<PluginCtx<S>>,
     pub(crate) offered: Vec<String>,
@@ -99,7 +107,8 @@ impl<S: Send + 'static> Host<S> {
             name: concat!("stoa-loader/", env!("CARGO_PKG_VERSION")).to_owned(),
             provides: Vec::new(),
             limits: Limits::default(),
-            total_memory: TOTAL_MEMORY,
+            totals: Totals::default(),
+            admission: Admission::default(),
             make_state: None,
             code: None,
         }
@@ -115,7 +124,7 @@ impl<S: Send + 'static> Host<S> {
         self.0.shared.bell.listen()
     }
 
-    /// Bytes of linear memory that its plugins use together.
+    /// Bytes of memories and tables that its plugins use together.
     pub fn memory_used(&self) -> usize {
         self.0.shared.budget.used()
     }
@@ -258,7 +267,8 @@ pub struct HostBuilder<S: 'static> {
     name: String,
     provides: Vec<(String, Provide<S>)>,
     limits: Limits,
-    total_memory: usize,
+    totals: Totals,
+    admission: Admission,
     make_state: Option<MakeState<S>>,
     code: Option<PathBuf>,
 }
@@ -289,10 +299,24 @@ impl<S: Send + 'static> HostBuilder<S> {
         self
     }
 
-    /// Linear memory of all plugins together, in bytes. Default 1 GiB.
+    /// Ceilings for all plugins together, and for loading them.
     #[must_use]
-    pub fn total_memory(mut self, bytes: usize) -> Self {
-        self.total_memory = bytes;
+    pub fn totals(mut self, totals: Totals) -> Self {
+        self.totals = totals;
+        self
+    }
+
+    /// [`Totals::memory`] alone, in bytes. Default 1 GiB.
+    #[must_use]
+    pub fn total_memory(mut self, bytes: u64) -> Self {
+        self.totals.memory = bytes;
+        self
+    }
+
+    /// Whose memory is set aside when they are loaded.
+    #[must_use]
+    pub fn admission(mut self, admission: Admission) -> Self {
+        self.admission = admission;
         self
     }
 
@@ -313,6 +337,8 @@ impl<S: Send + 'static> HostBuilder<S> {
 
     fn build_with(self, make_state: MakeState<S>) -> Result<Host<S>, LoaderError> {
         let runtime = Handle::try_current().map_err(|_| LoaderError::NoRuntime)?;
+        self.limits.check()?;
+        self.totals.check()?;
         let engine = engine::engine()?;
         let ticker = Ticker::start(&engine).map_err(|e| LoaderError::Engine(Box::new(e)))?;
         let bell = Bell::new();
@@ -321,11 +347,14 @@ impl<S: Send + 'static> HostBuilder<S> {
         let shared = Shared {
             id,
             name: self.name,
-            compiler: Compiler::new(&engine, self.code, bell.clone())?,
+            compiler: Compiler::new(&engine, self.code, &self.totals, bell.clone())?,
             engine,
             ticker,
             bell,
-            budget: Arc::new(Budget::new(self.total_memory)),
+            budget: Arc::new(Budget::new(self.totals.memory)),
+            admission: self.admission,
+            under_way: Gauge::new(Limit::TotalCallBytes, self.totals.call_bytes),
+            log_rate: Output::shared_rate(&self.totals),
             limits: self.limits,
             base,
             offered,
@@ -346,7 +375,7 @@ impl<S: Default + Send + 'static> HostBuilder<S> {
     ///
     /// # Errors
     ///
-    /// [`LoaderError::NoRuntime`] outside a tokio runtime, [`LoaderError::Provide`],
+    /// [`LoaderError::NoRuntime`] outside a tokio runtime, [`LoaderError::Limits`], [`LoaderError::Provide`],
     /// [`LoaderError::AotFolder`], [`LoaderError::Engine`].
     pub fn build(mut self) -> Result<Host<S>, LoaderError> {
         let make = self.make_state.take().unwrap_or_else(|| Box::new(|_| S::default()));

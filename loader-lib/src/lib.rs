@@ -35,6 +35,7 @@ pub use wasmtime::component;
 
 pub use self::{
     apply::{Applied, Outcome},
+    budget::Admission,
     cache::{Cache, CacheError},
     ctx::{PluginCtx, PluginInfo},
     error::{Cause, LoaderError},
@@ -44,7 +45,7 @@ pub use self::{
     guest::CallError,
     host::{Host, HostBuilder, Offer},
     implementors::Implementor,
-    limits::Limits,
+    limits::{Limits, Totals},
     plan::{Plan, PlannedPlugin},
     plugin::{Plugin, PluginFunc},
     registry::{Refresh, Registry, RegistryError, Snapshot, TrustRoot},

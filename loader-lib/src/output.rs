@@ -16,10 +16,16 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-/// Bytes a plugin may log per second, and at once after a pause: a page of text a second for good, and a
-/// long backtrace now and then.
-const PER_SECOND: f64 = 64.0 * 1024.0;
-const BURST: f64 = 256.0 * 1024.0;
+use crate::{
+    event::{Bell, Event},
+    limits::{Exceeded, Limit, Limits, Rate, TOLD_EVERY, Totals},
+};
+
+/// What a line costs whoever keeps it, beside its text: time, level, names. Counted too, so that a flood of empty lines
+/// is one.
+const OVERHEAD: u64 = 64;
+/// How much more than in a second all plugins may log at once after a pause.
+const TOTAL_BURST: u64 = 4;
 /// Longer lines are cut into pieces of this many bytes.
 const LINE: usize = 8 * 1024;
 
@@ -37,39 +43,54 @@ pub(crate) enum Level {
 #[derive(Debug)]
 pub(crate) struct Output {
     plugin: PluginId,
-    rate: Mutex<Rate>,
+    allowed: Exceeded,
+    own: Mutex<Own>,
+    /// What all plugins of the host share.
+    shared: Arc<Mutex<Rate>>,
+    bell: Bell,
 }
 
 #[derive(Debug)]
-struct Rate {
-    left: f64,
-    at: Instant,
+struct Own {
+    rate: Rate,
     dropped: u64,
+    told: Option<Instant>,
 }
 
 impl Output {
-    pub(crate) fn new(plugin: PluginId) -> Self {
-        Self { plugin, rate: Mutex::new(Rate { left: BURST, at: Instant::now(), dropped: 0 }) }
+    pub(crate) fn new(plugin: PluginId, limits: &Limits, shared: Arc<Mutex<Rate>>, bell: Bell) -> Self {
+        let rate = Rate::new(limits.log_rate, limits.log_burst, Instant::now());
+        let allowed = Exceeded { limit: Limit::LogRate, allowed: limits.log_rate, wanted: None };
+        Self { plugin, allowed, own: Mutex::new(Own { rate, dropped: 0, told: None }), shared, bell }
     }
 
-    /// Whether `bytes` more may be written now, and how many were dropped since the last that might.
-    fn admit(&self, bytes: usize) -> Option<u64> {
-        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        rate.left = (rate.left + now.duration_since(rate.at).as_secs_f64() * PER_SECOND).min(BURST);
-        rate.at = now;
-        if rate.left < bytes as f64 {
-            rate.dropped += bytes as u64;
-            return None;
+    /// What all plugins of a host may log together.
+    pub(crate) fn shared_rate(totals: &Totals) -> Arc<Mutex<Rate>> {
+        let burst = totals.log_rate.saturating_mul(TOTAL_BURST);
+        Arc::new(Mutex::new(Rate::new(totals.log_rate, burst, Instant::now())))
+    }
+
+    /// Whether `bytes` more may be written `now`, and how many were dropped since the last that might.
+    fn admit(&self, bytes: u64, now: Instant) -> Option<u64> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        // Its own first: what a plugin may not write costs the others nothing.
+        let fits =
+            own.rate.take(bytes, now) && self.shared.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, now);
+        if fits {
+            return Some(std::mem::take(&mut own.dropped));
         }
-        rate.left -= bytes as f64;
-        Some(std::mem::take(&mut rate.dropped))
+        own.dropped = own.dropped.saturating_add(bytes);
+        if own.told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY) {
+            own.told = Some(now);
+            self.bell.ring(Event::Limited { plugin: self.plugin.clone(), exceeded: self.allowed });
+        }
+        None
     }
 
     /// Logs `text`, escaped so that it can neither break out of its line nor steer a terminal.
     pub(crate) fn line(&self, level: Level, source: &'static str, text: &str, fields: &[(String, String)]) {
         let size = text.len() + fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-        let Some(dropped) = self.admit(size.max(1)) else { return };
+        let Some(dropped) = self.admit(size as u64 + OVERHEAD, Instant::now()) else { return };
         let plugin = &self.plugin;
         if dropped > 0 {
             tracing::warn!(target: "plugin", %plugin, dropped, "the plugin wrote faster than is kept; bytes dropped");
@@ -204,16 +225,47 @@ impl AsyncWrite for Stdio {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    fn output(limits: &Limits, totals: &Totals) -> Output {
+        let shared = Output::shared_rate(totals);
+        Output::new("demo:a".parse().expect("an id"), limits, shared, Bell::new())
+    }
+
     #[test]
-    fn a_plugin_that_writes_too_fast_loses_what_is_too_much() {
-        let output = Output::new("demo:a".parse().expect("an id"));
-        let burst = BURST as usize;
-        assert_eq!(output.admit(burst), Some(0));
-        assert_eq!(output.admit(burst), None);
-        assert_eq!(output.admit(burst), None);
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        assert_eq!(output.admit(1), Some(2 * burst as u64), "it may go on, and hears what was lost");
+    fn a_plugin_that_writes_too_fast_loses_what_is_too_much_and_its_host_hears_of_it_once_a_second() {
+        let limits = Limits::default();
+        let output = output(&limits, &Totals::default());
+        let mut events = output.bell.listen();
+        let burst = limits.log_burst;
+        let began = Instant::now();
+        assert_eq!(output.admit(burst, began), Some(0));
+        for _ in 0..1000 {
+            assert_eq!(output.admit(burst, began), None);
+        }
+        let later = began + Duration::from_secs(1);
+        assert_eq!(output.admit(1, later), Some(1000 * burst), "it may go on, and hears what was lost");
+        assert_eq!(output.admit(burst, later), None);
+        let told: Vec<_> = std::iter::from_fn(|| events.try_next()).collect();
+        assert!(
+            matches!(told.as_slice(), [Event::Limited { exceeded, .. }, Event::Limited { .. }]
+                if (exceeded.limit, exceeded.allowed) == (Limit::LogRate, limits.log_rate)),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn all_plugins_share_what_a_host_takes() {
+        let totals = Totals { log_rate: 100, ..Totals::default() };
+        let one = output(&Limits::default(), &totals);
+        let two = Output::new("demo:b".parse().expect("an id"), &Limits::default(), one.shared.clone(), Bell::new());
+        let began = Instant::now();
+        assert_eq!(one.admit(300, began), Some(0));
+        assert_eq!(two.admit(101, began), None);
+        assert_eq!(two.admit(100, began), Some(101));
+        assert_eq!(one.admit(1, began), None);
+        assert_eq!(one.admit(1, began + Duration::from_secs(1)), Some(1));
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     exports::Function,
     graph::Graph,
     host::Host,
+    limits::Limit,
     slot::{Dynamic, Slot, Typed},
     value,
 };
@@ -139,17 +140,13 @@ impl<S: Send + 'static> Plugin<S> {
         function: Arc<Function>,
         params: Vec<Val>,
     ) -> Result<Vec<Val>, LoaderError> {
-        let limit = ready.slot.limits().call_bytes;
-        let size = value::size(&params, limit);
-        if size > limit {
-            let (plugin, function) = (self.id.clone(), function.full_name.clone());
-            return Err(LoaderError::TooLarge { plugin, function, size, limit });
-        }
+        ready.slot.weigh(&function, Limit::CallBytes, &params)?;
         let call = self.call(&ready)?;
         let work = async move {
             let mut results = vec![Val::Bool(false); function.ty.results().len()];
             let work = Dynamic { params: &params, results: &mut results };
             ready.slot.invoke(call, &function, work).await?;
+            ready.slot.weigh(&function, Limit::ResultBytes, &results)?;
             Ok(results)
         };
         self.host.spawn(work).await

@@ -20,7 +20,7 @@ use wasmtime::{
 
 use crate::{
     bridge::DependencyTrap,
-    budget::Account,
+    budget::{Account, Admission, Reservation},
     call::{Call, HostId},
     ctx::{PluginCtx, PluginInfo},
     error::LoaderError,
@@ -28,13 +28,12 @@ use crate::{
     exports::{Exports, Function},
     guest::{Context, StartReason},
     host::Shared,
-    limits::Limits,
+    limits::{self, Exceeded, Lifting, Limit, Limits, Taken, machine},
     output::Output,
     plan::{PlannedPlugin, SlotKey},
+    value,
 };
 
-/// Handles that a component may hold on resources, its own and the host's.
-const HANDLES: usize = 10_000;
 /// Characters that are kept of what a plugin says when it refuses to start.
 const MESSAGE: usize = 1000;
 
@@ -47,6 +46,8 @@ pub(crate) struct Slot<S: 'static> {
     exports: Exports,
     pre: InstancePre<PluginCtx<S>>,
     cell: Mutex<Cell<S>>,
+    /// Memory that is set aside for it, from its admission to its end.
+    reservation: std::sync::Mutex<Option<Reservation>>,
     /// Calls that wait for the cell.
     waiting: AtomicUsize,
     /// Set when running calls are to be cut off.
@@ -73,6 +74,9 @@ pub(crate) trait Work<S: 'static>: Send {
     /// What it yields.
     type Output: Send;
 
+    /// How values come out of the guest.
+    const LIFTING: Lifting;
+
     /// Does it. Only [`Stopped::Signature`] leaves the store usable.
     fn run(
         self,
@@ -97,6 +101,7 @@ pub(crate) struct Dynamic<'v> {
 
 impl<S: Send + 'static> Work<S> for Dynamic<'_> {
     type Output = ();
+    const LIFTING: Lifting = Lifting::Dynamic;
 
     async fn run(self, store: &mut Store<PluginCtx<S>>, func: Func) -> Result<(), Stopped> {
         func.call_async(store, self.params, self.results).await.map_err(Stopped::Inside)
@@ -116,6 +121,7 @@ where
     R: ComponentNamedList + Lift + Send + Sync + 'static,
 {
     type Output = R;
+    const LIFTING: Lifting = Lifting::Typed;
 
     async fn run(self, store: &mut Store<PluginCtx<S>>, func: Func) -> Result<R, Stopped> {
         let typed = func.typed::<P, R>(&mut *store).map_err(|e| Stopped::Signature(format!("{e:#}")))?;
@@ -138,13 +144,19 @@ impl<S: Send + 'static> Slot<S> {
             limits: Arc::new(shared.limits.narrowed(&planned.limits)),
         };
         Self {
-            output: Arc::new(Output::new(planned.id.clone())),
+            output: Arc::new(Output::new(
+                planned.id.clone(),
+                &info.limits,
+                shared.log_rate.clone(),
+                shared.bell.clone(),
+            )),
             info: Arc::new(info),
             shared,
             planned,
             exports,
             pre,
             cell: Mutex::new(Cell { live: None, reason }),
+            reservation: std::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
             stop: watch::Sender::new(false),
             retired: AtomicBool::new(false),
@@ -178,6 +190,40 @@ impl<S: Send + 'static> Slot<S> {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.info.limits
+    }
+
+    /// Sets its memory aside, where it declares how much it needs or the host does so for everyone. Once is enough.
+    pub(crate) fn admit(&self) -> Result<(), LoaderError> {
+        let declared = self.planned.limits.memory.is_some() || self.shared.admission == Admission::Everyone;
+        let mut reservation = self.reservation();
+        if declared && reservation.is_none() {
+            let refused = |exceeded| LoaderError::Admission { plugin: self.planned.id.clone(), exceeded };
+            *reservation = Some(self.shared.budget.reserve(self.limits()).map_err(refused)?);
+        }
+        Ok(())
+    }
+
+    fn reservation(&self) -> std::sync::MutexGuard<'_, Option<Reservation>> {
+        // Nothing panics while it holds the lock, so a poisoned one is whole.
+        self.reservation.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// How many bytes `values` have, where they may cross.
+    pub(crate) fn weigh(&self, function: &Function, limit: Limit, values: &[Val]) -> Result<u64, LoaderError> {
+        let allowed = self.limits().of(limit).unwrap_or(0);
+        let size = value::size(values, machine(allowed)) as u64;
+        if size <= allowed {
+            return Ok(size);
+        }
+        let (plugin, function) = (self.planned.id.clone(), function.full_name.clone());
+        Err(LoaderError::TooLarge { plugin, function, limit, size, allowed })
+    }
+
+    /// Counts `size` bytes as under way between plugins until what it returns is dropped.
+    pub(crate) fn hold(&self, function: &Function, size: u64) -> Result<Taken, LoaderError> {
+        let (plugin, function) = (self.planned.id.clone(), function.full_name.clone());
+        let refused = |exceeded| LoaderError::Limit { plugin, function, exceeded, source: None };
+        self.shared.under_way.take(size).map_err(refused)
     }
 
     /// Calls `function` as `call`, waiting for the store until the call's deadline.
@@ -215,7 +261,10 @@ impl<S: Send + 'static> Slot<S> {
         let mut inside =
             Inside { slot: self, deadline: call.deadline, function: &function.full_name, live: Some(live) };
         let outcome = match inside.live.as_mut() {
-            Some(live) => live.call(call, &function.index, self.limits(), work).await,
+            Some(live) => {
+                live.store.set_hostcall_fuel(self.fuel(W::LIFTING));
+                live.call(call, &function.index, self.limits(), work).await
+            }
             None => return Err(self.cut_off(&function.full_name)),
         };
         let live = inside.live.take();
@@ -230,8 +279,9 @@ impl<S: Send + 'static> Slot<S> {
                 Err(LoaderError::Signature { plugin, function, reason })
             }
             Err(Stopped::Inside(error)) => {
+                let refused = live.as_ref().and_then(Live::refused);
                 drop(live);
-                let error = self.explain(&function.full_name, error);
+                let error = self.explain(&function.full_name, self.limits().guest_time, refused, error);
                 self.lost(&error);
                 Err(error)
             }
@@ -243,9 +293,9 @@ impl<S: Send + 'static> Slot<S> {
         let cell = match self.cell.try_lock() {
             Ok(cell) => cell,
             Err(_) => {
-                let _place = Place::take(&self.waiting, self.limits().waiters).ok_or_else(|| {
-                    LoaderError::Unavailable { plugin: self.planned.id.clone(), waiters: self.limits().waiters }
-                })?;
+                let waiters = machine(self.limits().waiters);
+                let full = || LoaderError::Unavailable { plugin: self.planned.id.clone(), waiters };
+                let _place = Place::take(&self.waiting, waiters).ok_or_else(full)?;
                 self.cell.lock().await
             }
         };
@@ -267,18 +317,22 @@ impl<S: Send + 'static> Slot<S> {
 
     async fn start(&self, call: &Call, reason: StartReason) -> Result<Live<S>, LoaderError> {
         let shared = &self.shared;
+        let (limits, reserved) = (self.info.limits.clone(), self.reservation().is_some());
         let account =
-            Account::new(self.planned.id.clone(), self.info.limits.clone(), shared.budget.clone(), shared.bell.clone());
+            Account::new(self.planned.id.clone(), limits, shared.budget.clone(), reserved, shared.bell.clone());
         let state = (shared.make_state)(&self.info);
         let data = PluginCtx::new(state, self.info.clone(), self.output.clone(), account);
         let mut store = Store::new(&shared.engine, data);
         store.limiter(|data| &mut data.account);
         store.epoch_deadline_callback(|mut cx| Ok(cx.data_mut().tick()));
         store.set_epoch_deadline(1);
-        store.set_hostcall_fuel(self.limits().hostcall_fuel());
-        store.set_max_component_handles(HANDLES);
+        store.set_hostcall_fuel(self.fuel(Lifting::Typed));
+        store.set_max_component_handles(machine(self.limits().handles));
         store.data_mut().begin(call.clone(), self.limits().init_guest_time);
-        let instance = self.pre.instantiate_async(&mut store).await.map_err(|e| self.not_instantiated(e))?;
+        let instance = match self.pre.instantiate_async(&mut store).await {
+            Ok(instance) => instance,
+            Err(error) => return Err(self.not_instantiated(store.data().account.refused(), error)),
+        };
         let mut live = Live { store, instance };
         if let Some(init) = &self.exports.init {
             self.init(&mut live, init, reason).await?;
@@ -311,7 +365,7 @@ impl<S: Send + 'static> Slot<S> {
                 let message = message.chars().take(MESSAGE).flat_map(char::escape_debug).collect();
                 Err(LoaderError::Init { plugin: plugin(), message })
             }
-            Err(error) => Err(self.explain(INIT, error)),
+            Err(error) => Err(self.explain(INIT, self.limits().init_guest_time, live.refused(), error)),
         }
     }
 
@@ -326,7 +380,13 @@ impl<S: Send + 'static> Slot<S> {
             }
         };
         self.retired.store(true, SeqCst);
-        let Some(mut live) = cell.live.take() else { return };
+        if let Some(live) = cell.live.take() {
+            self.say_goodbye(live, goodbye, until).await;
+        }
+        drop(self.reservation().take());
+    }
+
+    async fn say_goodbye(&self, mut live: Live<S>, goodbye: Call, until: Instant) {
         if let Some(shutdown) = &self.exports.shutdown {
             let _running = self.shared.ticker.run();
             let call = goodbye.clone().scope(live.shutdown(goodbye, shutdown, self.limits()));
@@ -342,7 +402,21 @@ impl<S: Send + 'static> Slot<S> {
         }
     }
 
-    fn explain(&self, function: &str, error: wasmtime::Error) -> LoaderError {
+    /// What a guest may hand to the host while a call runs whose results are lifted so. Calls into other plugins are
+    /// lifted as `Val`s.
+    fn fuel(&self, results: Lifting) -> usize {
+        let bridged = !self.planned.dependencies.is_empty();
+        limits::fuel(self.limits(), if bridged { Lifting::Dynamic } else { results })
+    }
+
+    /// Why a guest ended: `refused` is what it was refused before that, in the same call.
+    fn explain(
+        &self,
+        function: &str,
+        guest_time: std::time::Duration,
+        refused: Option<Exceeded>,
+        error: wasmtime::Error,
+    ) -> LoaderError {
         let (plugin, function) = (self.planned.id.clone(), function.to_owned());
         if let Some(trap) = error.downcast_ref::<DependencyTrap>() {
             let (dependency, source) = (Box::new(trap.dependency.clone()), trap.source.clone());
@@ -350,17 +424,20 @@ impl<S: Send + 'static> Slot<S> {
         }
         // Only the end of guest time interrupts; see `PluginCtx::tick`.
         if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
-            return LoaderError::GuestTime { plugin, function, limit: self.limits().guest_time };
+            return LoaderError::GuestTime { plugin, function, limit: guest_time };
         }
-        LoaderError::Trapped { plugin, function, source: error.into_boxed_dyn_error() }
+        // Most guests trap when they are refused memory, and say no more than that.
+        let exceeded = limits::engine::exceeded(&error, self.limits()).or(refused);
+        let source = error.into_boxed_dyn_error();
+        match exceeded {
+            Some(exceeded) => LoaderError::Limit { plugin, function, exceeded, source: Some(source) },
+            None => LoaderError::Trapped { plugin, function, source },
+        }
     }
 
-    fn not_instantiated(&self, error: wasmtime::Error) -> LoaderError {
-        match self.explain("its start", error) {
+    fn not_instantiated(&self, refused: Option<Exceeded>, error: wasmtime::Error) -> LoaderError {
+        match self.explain("its start", self.limits().init_guest_time, refused, error) {
             LoaderError::Trapped { plugin, source, .. } => LoaderError::Instantiate { plugin, source },
-            LoaderError::GuestTime { plugin, function, .. } => {
-                LoaderError::GuestTime { plugin, function, limit: self.limits().init_guest_time }
-            }
             other => other,
         }
     }
@@ -380,6 +457,11 @@ impl<S: Send + 'static> Slot<S> {
 }
 
 impl<S: Send + 'static> Live<S> {
+    /// What the call that runs was refused first.
+    fn refused(&self) -> Option<Exceeded> {
+        self.store.data().account.refused()
+    }
+
     async fn call<W: Work<S>>(
         &mut self,
         call: Call,

@@ -77,9 +77,12 @@ fn call_error(error: &CallError) -> Val {
 pub(crate) fn told(error: &LoaderError) -> CallError {
     match error {
         LoaderError::Deadline { .. } | LoaderError::GuestTime { .. } => CallError::Timeout,
-        LoaderError::Trapped { .. } | LoaderError::DependencyFailed { .. } => CallError::Trapped,
+        // Where a limit ended it, it was entered and has lost its memory: to the caller, a trap.
+        LoaderError::Trapped { .. }
+        | LoaderError::DependencyFailed { .. }
+        | LoaderError::Limit { source: Some(_), .. } => CallError::Trapped,
         LoaderError::TooDeep { .. } => CallError::Denied,
-        LoaderError::TooLarge { limit, .. } => CallError::TooLarge(*limit as u64),
+        LoaderError::TooLarge { allowed, .. } => CallError::TooLarge(*allowed),
         LoaderError::Reentrant { .. } => CallError::Reentrant,
         _ => CallError::Unavailable,
     }
@@ -246,6 +249,7 @@ fn shown(value: &Val) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limit;
 
     #[test]
     fn values_are_counted_at_their_size() {
@@ -268,7 +272,8 @@ mod tests {
         let trapped = LoaderError::Trapped { plugin: plugin.clone(), function: "f".into(), source: "a secret".into() };
         let value = Failure::Wrapped.value(&told(&trapped));
         assert_eq!(value.to_wave().expect("text"), "err(call(trapped))");
-        let large = LoaderError::TooLarge { plugin, function: "f".into(), size: 9, limit: 8 };
+        let large =
+            LoaderError::TooLarge { plugin, function: "f".into(), limit: Limit::CallBytes, size: 9, allowed: 8 };
         assert_eq!(Failure::Direct.value(&told(&large)).to_wave().expect("text"), "err(too-large(8))");
     }
 }

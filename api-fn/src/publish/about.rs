@@ -4,6 +4,7 @@
 use std::{fmt::Display, str::FromStr};
 
 use stoa_core::{
+    limits::Limit,
     manifest::{CapabilityKind, Category, Description, Keyword, License, MAX_ENTRIES, Reason, Repository},
     release::Release,
 };
@@ -14,8 +15,6 @@ use crate::problem::{Code, Problem};
 const MAX_KEYWORDS: usize = 8;
 /// A release stands on at most so many shelves, as in a manifest.
 const MAX_CATEGORIES: usize = 3;
-/// The limits that a plugin can wish for.
-const LIMITS: [&str; 5] = ["call", "init", "memory", "message", "state"];
 /// The most instances that a plugin can ask for, as in a manifest.
 const MAX_POOL: u32 = 64;
 
@@ -34,9 +33,7 @@ pub fn check(release: &Release) -> Result<(), Problem> {
     release.categories.iter().try_for_each(|text| record.text::<Category>("categories", text))?;
     record.count("dependencies", release.dependencies.len(), MAX_ENTRIES)?;
     release.capabilities.iter().try_for_each(|(name, reason)| record.capability(name, reason))?;
-    if let Some(name) = release.limits.keys().find(|name| !LIMITS.contains(&name.as_str())) {
-        return record.refuse("limits", format!("`{name}` is not a limit; there are {}", LIMITS.join(", ")));
-    }
+    release.limits.iter().try_for_each(|(name, value)| record.limit(name, *value))?;
     match release.runtime.pool {
         Some(pool) if !(1..=MAX_POOL).contains(&pool) => {
             record.refuse("runtime.pool", format!("is {pool}: 1 to {MAX_POOL} are possible"))
@@ -52,6 +49,20 @@ impl Record<'_> {
         let Self(release) = self;
         let detail = format!("the record of `{}` {}: `{member}` {rule}", release.id, release.version);
         Err(Problem::new(Code::RecordInvalid, detail).with("member", member))
+    }
+
+    /// As in a manifest: a limit that can be wished for, within its bounds.
+    fn limit(&self, name: &str, value: u64) -> Result<(), Problem> {
+        let Some(limit) = Limit::wished(name) else {
+            let all: Vec<_> = Limit::wishes().collect();
+            return self.refuse("limits", format!("`{name}` is not a limit; there are {}", all.join(", ")));
+        };
+        let row = limit.row();
+        if (row.least..=row.most).contains(&value) {
+            return Ok(());
+        }
+        let (value, least, most) = (limit.show(value), limit.show(row.least), limit.show(row.most));
+        self.refuse("limits", format!("`{name}` is {value}, not from {least} to {most}"))
     }
 
     fn text<T: FromStr<Err: Display>>(&self, member: &str, text: &str) -> Result<(), Problem> {

@@ -81,6 +81,7 @@ async fn sets_that_are_none() {
         ("a scope that is none", Code::RecordInvalid, with("capabilities", json!({"http.out:*": "Because"}))),
         ("no reason", Code::RecordInvalid, with("capabilities", json!({"random": ""}))),
         ("a limit that is none", Code::RecordInvalid, with("limits", json!({"disk": 1}))),
+        ("a limit beyond its bounds", Code::RecordInvalid, with("limits", json!({"memory": 1024}))),
         ("a thousand instances", Code::RecordInvalid, with("runtime", json!({"stateless": true, "pool": 1000}))),
         ("an empty list written out", Code::RecordNotCanonical, with("keywords", json!([]))),
         (

@@ -14,6 +14,7 @@ pub mod event;
 pub mod id;
 pub mod index;
 pub mod interface;
+pub mod limits;
 pub mod lock;
 pub mod manifest;
 pub mod offer;

@@ -53,7 +53,7 @@ pub use self::{
     dependency::Dependency,
     problem::ManifestError,
     setting::{Setting, SettingValue},
-    tables::{About, Build, LimitWishes, RuntimeWishes},
+    tables::{About, Build, RuntimeWishes},
     text::{BuildPath, ConfigKey, Description, FilePath, Keyword, License, Reason, Repository, TextError},
     units::{ByteSize, Millis},
 };
@@ -61,6 +61,7 @@ pub use crate::reader::Problem;
 use crate::{
     id::PluginId,
     interface::WitPackage,
+    limits::Wishes,
     reader::{self, Reader, Section},
     release::Kind,
     version::VersionReq,
@@ -88,7 +89,7 @@ pub struct Manifest {
     dependencies: BTreeMap<PluginId, Dependency>,
     host: BTreeMap<WitPackage, VersionReq>,
     capabilities: BTreeMap<CapabilityKind, Capability>,
-    limits: LimitWishes,
+    limits: Wishes,
     runtime: RuntimeWishes,
     config: BTreeMap<ConfigKey, Setting>,
 }
@@ -159,7 +160,7 @@ impl Manifest {
     }
 
     /// `[limits]`: what it wishes to use at most.
-    pub fn limits(&self) -> &LimitWishes {
+    pub fn limits(&self) -> &Wishes {
         &self.limits
     }
 

@@ -8,7 +8,10 @@ use std::{
 };
 
 use stoa_loader::{
-    CallError, Event, Events, Host, Limits, LoaderError, Plan, component::Val, limits::Wishes, testing::PlanBuilder,
+    CallError, Event, Events, Host, Limits, LoaderError, Plan,
+    component::Val,
+    limits::{Exceeded, Limit, Wishes},
+    testing::PlanBuilder,
 };
 
 use crate::guests;
@@ -178,8 +181,9 @@ async fn memory_stops_growing_at_the_plugins_limit() -> Outcome {
     assert_eq!(wave(&host.plugin("demo:leaf")?.call_wave("grow()").await?), "ok(16)");
     assert_eq!(host.memory_used(), 1 << 20);
     match events.next().await {
-        Some(Event::MemoryRefused { plugin, has, wanted }) => {
-            assert_eq!((plugin.to_string().as_str(), has, wanted), ("demo:leaf", 1 << 20, 17 << 16));
+        Some(Event::Limited { plugin, exceeded }) => {
+            assert_eq!(plugin.to_string(), "demo:leaf");
+            assert_eq!(exceeded, Exceeded::new(Limit::Memory, 1 << 20, 17 << 16));
         }
         other => panic!("{other:?}"),
     }
@@ -254,7 +258,7 @@ async fn more_bytes_than_allowed_are_answered_with_too_large() -> Outcome {
     let error = relay.call_wave(&call(2000)).await.expect_err("too much");
     assert_eq!(
         error.to_string(),
-        "demo:relay: demo:relay/api@1.0.0.echo was handed 2008 bytes or more; a call may carry 1000"
+        "demo:relay: demo:relay/api@1.0.0.echo was handed 2008 bytes or more: the limit `message` is 1000B"
     );
     assert_eq!(wave(&relay.call_wave(&call(900)).await?), format!("ok({:?})", "x".repeat(900)));
 

@@ -1,13 +1,13 @@
 //! Plugins written as text.
 
 /// The definition of `stoa:plugin/types.call-error`.
-const CALL_ERROR: &str = r#"(variant
+pub(crate) const CALL_ERROR: &str = r#"(variant
     (case "unavailable") (case "circuit-open" u64) (case "timeout") (case "trapped")
     (case "denied") (case "too-large" u64) (case "reentrant"))"#;
 
 /// A module's memory, with an allocator that never frees, and a function that puts `ok(n)` where results are
 /// returned: at 1024, a byte for the case and the payload 8 bytes after it.
-const PRELUDE: &str = r#"
+pub(crate) const PRELUDE: &str = r#"
     (memory (export "memory") 1)
     (global $free (mut i32) (i32.const 4096))
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) (local $at i32)
@@ -26,7 +26,7 @@ const PRELUDE: &str = r#"
         (i32.store (i32.const 1032) (local.get $n))
         (i32.const 1024))"#;
 
-fn bytes(text: &str) -> Vec<u8> {
+pub(crate) fn bytes(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|e| panic!("a guest's text is wrong: {e}\n{text}"))
 }
 

@@ -142,7 +142,7 @@ async fn what_depends_on_a_plugin_that_fails_is_blocked_and_the_rest_runs() -> O
         })
         .collect();
     insta::assert_snapshot!(became.join("\n"), @r#"
-    demo:leaf: demo:leaf: the engine refuses its component
+    demo:leaf: demo:leaf: its component is not compiled
     demo:relay: demo:relay is not loaded because demo:leaf, which it depends on, is not
     demo:probe: Loaded
     "#);

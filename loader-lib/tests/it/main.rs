@@ -4,6 +4,7 @@ mod authority;
 mod calls;
 mod code_cache;
 mod guests;
+mod limits;
 mod linking;
 mod registry;
 mod reload;

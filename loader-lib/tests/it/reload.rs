@@ -142,7 +142,7 @@ async fn a_plugin_that_stops_before_it_starts_ends_before_the_next_begins() -> O
     let shadow = PlanBuilder::new(folder.path()).plugin("demo:leaf", "1.0.0", &guests::leaf_of("1.0.0", 3));
     let applied = host.apply(shadow.build()?).await?;
     let failures: Vec<_> = applied.failures().map(|(_, error)| error.code()).collect();
-    assert_eq!(failures, ["instantiate"], "a shadow needs memory beside the old one");
+    assert_eq!(failures, ["limit-total-memory"], "a shadow needs memory beside the old one");
     Ok(())
 }
 

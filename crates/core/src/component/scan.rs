@@ -44,6 +44,17 @@ pub struct Counts {
     pub externs: u64,
 }
 
+impl Counts {
+    /// Counts without validating, in time bounded by the size of `bytes`.
+    ///
+    /// # Errors
+    /// [`InspectError`]: no component, or beyond one of `limits`.
+    pub fn of(bytes: &[u8], limits: &InspectLimits) -> Result<Self, InspectError> {
+        super::check_start(bytes, limits)?;
+        scan(bytes, limits)
+    }
+}
+
 pub(super) fn scan(bytes: &[u8], limits: &InspectLimits) -> Result<Counts, InspectError> {
     let mut scan = Scan { counts: Counts { components: 1, depth: 1, ..Counts::default() }, limits, depth: 1 };
     let mut parser = Parser::new(0);

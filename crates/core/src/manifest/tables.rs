@@ -9,6 +9,7 @@ use crate::reader::{Reader, Section, bounded_list, choice, within};
 use crate::{
     id::PluginId,
     interface::PlainName,
+    limits::{Limit, Row, Unit, Wishes},
     release::{Kind, Reload},
     version::Version,
 };
@@ -47,21 +48,6 @@ pub struct Build {
     pub wit: Option<BuildPath>,
     /// The world in it.
     pub world: Option<PlainName>,
-}
-
-/// `[limits]`: what the plugin wishes to have at most. A host's policy decides.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LimitWishes {
-    /// Memory of an instance: 64 KiB to 4 GiB.
-    pub memory: Option<ByteSize>,
-    /// Time of a call: 1 ms to 10 min.
-    pub call: Option<Millis>,
-    /// Time of `lifecycle.init`: 1 ms to 10 min.
-    pub init: Option<Millis>,
-    /// Arguments or results of one call between plugins: 1 KiB to 1 GiB.
-    pub message: Option<ByteSize>,
-    /// Stored state: 1 KiB to 1 TiB.
-    pub state: Option<ByteSize>,
 }
 
 /// `[runtime]`: how instances may be treated.
@@ -118,20 +104,33 @@ pub(super) fn read_build(reader: &mut Reader<'_>, mut section: Section<'_, '_>) 
     build
 }
 
-pub(super) fn read_limits(reader: &mut Reader<'_>, mut section: Section<'_, '_>) -> LimitWishes {
-    const KIB: u64 = 1024;
-    let mut size = |reader: &mut Reader<'_>, key, least: u64, most: u64| {
-        let bounds = (ByteSize::from_bytes(least), ByteSize::from_bytes(most));
-        within(reader, &mut section, key, bounds)
-    };
-    let memory = size(reader, "memory", 64 * KIB, 4 * KIB * KIB * KIB);
-    let message = size(reader, "message", KIB, KIB * KIB * KIB);
-    let state = size(reader, "state", KIB, KIB * KIB * KIB * KIB);
-    let bounds = (Millis::from_millis(1), Millis::from_millis(600_000));
-    let call = within(reader, &mut section, "call", bounds);
-    let init = within(reader, &mut section, "init", bounds);
+/// `[limits]`: what the plugin wishes to have at most. A host decides.
+pub(super) fn read_limits(reader: &mut Reader<'_>, mut section: Section<'_, '_>) -> Wishes {
+    let mut wishes = Wishes::default();
+    for limit in Limit::ALL.iter().copied().filter(|limit| limit.row().wish) {
+        if let Some(value) = read_limit(reader, &mut section, &limit.row()) {
+            wishes = wishes.with(limit, value);
+        }
+    }
     section.finish(reader);
-    LimitWishes { memory, call, init, message, state }
+    wishes
+}
+
+fn read_limit(reader: &mut Reader<'_>, section: &mut Section<'_, '_>, row: &Row) -> Option<u64> {
+    match row.unit {
+        Unit::Bytes | Unit::Rate => {
+            let bounds = (ByteSize::from_bytes(row.least), ByteSize::from_bytes(row.most));
+            within(reader, section, row.name, bounds).map(ByteSize::bytes)
+        }
+        Unit::Time => {
+            let bounds = (Millis::from_millis(row.least), Millis::from_millis(row.most));
+            within(reader, section, row.name, bounds).map(Millis::millis)
+        }
+        Unit::Count => {
+            let number = |value| u32::try_from(value).unwrap_or(u32::MAX);
+            section.number(reader, row.name, number(row.least)..number(row.most.saturating_add(1))).map(u64::from)
+        }
+    }
 }
 
 pub(super) fn read_runtime(reader: &mut Reader<'_>, section: Option<Section<'_, '_>>) -> RuntimeWishes {

@@ -6,7 +6,7 @@ use super::{BlobRef, Export, Import, Provider, Release, ReleaseError, Runtime};
 use crate::{
     classify::{Classified, ClassifiedImport, ImportClass},
     component::{Extern, ExternShape, Inspection},
-    manifest::{LimitWishes, Manifest, RuntimeWishes},
+    manifest::{Manifest, RuntimeWishes},
 };
 
 /// The blobs that a release names.
@@ -43,7 +43,7 @@ impl Release {
             exports: exports_of(component),
             tracks: component.tracks().to_vec(),
             capabilities: capabilities(manifest),
-            limits: limits(manifest.limits()),
+            limits: manifest.limits().to_record(),
             runtime: manifest.runtime().into(),
             description: about.description.to_string(),
             license: about.license.to_string(),
@@ -97,18 +97,6 @@ fn capabilities(manifest: &Manifest) -> BTreeMap<String, String> {
         all.extend(capability.allow().iter().map(|scope| (format!("{kind}:{scope}"), reason.clone())));
     }
     all
-}
-
-/// The names are those of the manifest; bytes and milliseconds.
-fn limits(wishes: &LimitWishes) -> BTreeMap<String, u64> {
-    let all = [
-        ("memory", wishes.memory.map(|size| size.bytes())),
-        ("call", wishes.call.map(|time| time.millis())),
-        ("init", wishes.init.map(|time| time.millis())),
-        ("message", wishes.message.map(|size| size.bytes())),
-        ("state", wishes.state.map(|size| size.bytes())),
-    ];
-    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 impl From<&RuntimeWishes> for Runtime {
