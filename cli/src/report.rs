@@ -64,6 +64,12 @@ impl<E: Error + 'static> From<E> for Failure {
                 "compare the pinned root with what the registry's operator published: a registry that was made anew \
                  has another one, and so has somebody who stands in its place",
             ),
+            (Some(RegistryError::Unsigned { .. }), Some(attack)) => {
+                let hint = "its publisher signs every release and has not signed this one: somebody else released it; nothing \
+                            of it was taken; take an earlier version (`stoa lock` keeps what is locked), and tell the \
+                            publisher and the registry's operator";
+                failure.refused(attack).code("refused-unsigned").hint(hint)
+            }
             (_, Some(attack)) => failure.refused(attack),
             _ => failure,
         }

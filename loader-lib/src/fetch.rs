@@ -1,13 +1,12 @@
 //! From wishes to a plan: choose against the signed index, fetch what was chosen, verify it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
-    digest::Digest,
     document::Listing,
     id::PluginId,
-    lock::{Exact, Header, Lock, Publisher},
+    lock::{Exact, Header, Lock},
     offer,
     policy::{Evidence, Refusal, Verdict},
     resolve::{
@@ -19,6 +18,7 @@ use stoa_core::{
 };
 
 use crate::{
+    attested::{AllAttested, Attested},
     limits::Wishes,
     plan::{Binding, ConfigValue, Edge, Plan, PlanError, PlannedPlugin, RuntimeOptions},
     registry::{Obtained, Registry, RegistryError, Snapshot},
@@ -99,10 +99,12 @@ impl Snapshot<'_> {
         options: &ResolveOptions,
     ) -> Result<Resolution, PlanningError> {
         let documents = self.documents(|found| reachable(wanted, lock, found)).await?;
-        let mut keys = VerifiedKeys::new();
+        let entry = |id: &PluginId| lock.and_then(|lock| lock.entries.get(id));
+        let locked = |id: &PluginId| entry(id).map(|entry| (entry.version.clone(), entry.publisher));
+        let mut known = AllAttested::new();
         let mut resolution = loop {
-            let mut resolution = self.choose(wanted, lock, offer, &documents, options, &keys)?;
-            let learnt = self.verify(&mut resolution, lock, &mut keys).await?;
+            let mut resolution = self.choose(wanted, lock, offer, &documents, options, &known)?;
+            let learnt = self.verify(&mut resolution.plugins, locked, &mut known).await?;
             match self.registry().permits(&resolution) {
                 // What was learnt may bar what was chosen: each round learns of a further release, so there is a last one.
                 Err(_) if learnt => {}
@@ -129,18 +131,15 @@ impl Snapshot<'_> {
         offer: &offer::Offer,
         documents: &Documents,
         options: &ResolveOptions,
-        keys: &VerifiedKeys,
+        attested: &AllAttested,
     ) -> Result<Resolution, ResolveError> {
         let policy = self.registry().policy();
         let signatures = policy.asks_for_signatures();
-        let evidence = |release: &Exact, listing: &Listing| {
-            let verified = match listing.attestations.signature {
-                _ if !signatures => None,
-                None => Some(BTreeSet::new()),
-                // Verified once it is chosen: not every signature of the index is fetched.
-                Some(_) => Some(keys.get(release)?.clone()),
-            };
-            Some(Evidence { publisher_keys: verified, ..Evidence::of(listing) })
+        let evidence = |release: &Exact, listing: &Listing| match listing.attestations.signature {
+            _ if !signatures => Some(Evidence::of(listing)),
+            None => Some(Attested::default().evidence(listing)),
+            // Verified once it is chosen: not every signature of the index is fetched.
+            Some(_) => attested.get(release).map(|attested| attested.evidence(listing)),
         };
         let barred = policy.bars(documents, evidence, self.registry().time());
         let options = self.without_what_is_lacking(lock, documents, options);
@@ -174,55 +173,6 @@ impl Snapshot<'_> {
         options.clone().and_barred(lacking)
     }
 
-    /// Verifies the publishers' signatures of what was chosen anew, and of all of it where the policy asks for signatures;
-    /// what is locked was verified when it was locked. Gives whether that told anything that `keys` did not have.
-    async fn verify(
-        &self,
-        resolution: &mut Resolution,
-        lock: Option<&Lock>,
-        keys: &mut VerifiedKeys,
-    ) -> Result<bool, RegistryError> {
-        let all = self.registry().policy().asks_for_signatures();
-        let before = keys.len();
-        for plugin in resolution.plugins.iter_mut().filter(|plugin| matches!(plugin.source, Source::Registry(_))) {
-            let locked = lock.and_then(|lock| lock.entries.get(&plugin.id));
-            let kept = locked.filter(|entry| entry.version == plugin.version).map(|entry| entry.publisher);
-            if plugin.listing.attestations.signature.is_none() {
-                plugin.publisher_keys = Some(BTreeSet::new());
-                continue;
-            }
-            if let Some(publisher) = kept.filter(|_| !all) {
-                plugin.publisher = publisher;
-                continue;
-            }
-            let release = Exact { id: plugin.id.clone(), version: plugin.version.clone() };
-            let found = match keys.get(&release) {
-                Some(found) => found.clone(),
-                None => self.keys_of(plugin).await?,
-            };
-            // Of several keys the lock goes on naming the one that it names.
-            let known = locked.map(|entry| entry.publisher);
-            let named = found.iter().copied().map(Publisher::Key).find(|key| Some(*key) == known);
-            let first = found.first().copied().map_or(Publisher::None, Publisher::Key);
-            plugin.publisher = named.unwrap_or(first);
-            plugin.publisher_keys = Some(found.clone());
-            keys.insert(release, found);
-        }
-        Ok(keys.len() > before)
-    }
-
-    /// The keys that have signed a release and were not revoked since.
-    async fn keys_of(&self, plugin: &Resolved) -> Result<BTreeSet<Digest>, RegistryError> {
-        let (id, version) = (&plugin.id, &plugin.version);
-        let Some(signed) = self.signed_by(id, version, &plugin.listing).await? else { return Ok(BTreeSet::new()) };
-        for (key, reason) in &signed.flagged {
-            tracing::warn!(%id, %version, %key, reason, "a key that signed the release was revoked since");
-        }
-        let good = signed.keys.iter().filter(|key| !signed.flagged.iter().any(|(flagged, _)| flagged == *key));
-        // The ids of publishers' keys are digests.
-        Ok(good.filter_map(|key| key.as_str().parse().ok()).collect())
-    }
-
     async fn check_age(&self) -> Result<(), PlanningError> {
         let Staleness::Stale { since } = self.staleness().await else { return Ok(()) };
         match self.registry().too_stale(since) {
@@ -243,9 +193,6 @@ impl Snapshot<'_> {
         }
     }
 }
-
-/// The keys whose signatures were verified, by release.
-type VerifiedKeys = BTreeMap<Exact, BTreeSet<Digest>>;
 
 /// What is refused and why, a line each: every refusal names its rule.
 fn told(refusals: &[Refusal]) -> String {
@@ -275,7 +222,8 @@ impl Registry {
         let from_registry = resolution.plugins.iter().filter(|plugin| matches!(plugin.source, Source::Registry(_)));
         let judge = |plugin: &Resolved| {
             let release = Exact { id: plugin.id.clone(), version: plugin.version.clone() };
-            let evidence = Evidence { publisher_keys: plugin.publisher_keys.clone(), ..Evidence::of(&plugin.listing) };
+            let (publisher_keys, provenance) = (plugin.publisher_keys.clone(), plugin.provenance.clone());
+            let evidence = Evidence { publisher_keys, provenance, ..Evidence::of(&plugin.listing) };
             policy.judge(&release, &evidence, now)
         };
         from_registry.map(judge).collect()

@@ -2,6 +2,7 @@
 
 mod aot;
 mod apply;
+mod attested;
 pub mod blocking;
 mod bridge;
 mod budget;
@@ -35,6 +36,7 @@ pub use wasmtime::component;
 
 pub use self::{
     apply::{Applied, Outcome},
+    attested::{Attested, Depth},
     budget::Admission,
     cache::{Cache, CacheError},
     ctx::{PluginCtx, PluginInfo},

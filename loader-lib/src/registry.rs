@@ -13,13 +13,13 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
-    attestation::{self, AttestationError, MAX_ENVELOPE_BYTES},
+    attestation::AttestationError,
     digest::Digest,
-    document::{Document, DocumentError, Listing},
+    document::{Document, DocumentError},
     id::{Namespace, PluginId},
     path::{PublicPath, RoleFile},
     policy::Policy,
-    publisher::{PublisherError, Publishers, Signed},
+    publisher::{PublisherError, Publishers},
     release::BlobRef,
     resolve::{Documents, Known},
     time::Time,
@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How many files are fetched at a time: HTTP/2 carries them on one connection.
-const PARALLEL: usize = 8;
+pub(crate) const PARALLEL: usize = 8;
 /// A timestamp younger than this is not asked for again under [`Refresh::IfStale`]: its TTL at the edge.
 const FRESH_SECONDS: i64 = 60;
 /// The file with the entity tag of the kept pointer.
@@ -121,6 +121,28 @@ pub enum RegistryError {
         #[source]
         source: Box<PublisherError>,
     },
+    /// A release bears no signature, and its namespace demanded one before it was published.
+    #[error("`{id}` {version} is refused")]
+    Unsigned {
+        /// The plugin.
+        id: PluginId,
+        /// The version.
+        version: Version,
+        /// What demands it, and since when.
+        #[source]
+        source: Box<PublisherError>,
+    },
+    /// What a publisher has signed of where a release was built is no such thing.
+    #[error("the provenance of `{id}` {version} is refused")]
+    Provenance {
+        /// The plugin.
+        id: PluginId,
+        /// The version.
+        version: Version,
+        /// What is wrong with it.
+        #[source]
+        source: Box<AttestationError>,
+    },
     /// A file has other bytes than the signed index says.
     #[error("`{file}` is refused: {check}: it should be {expected}, and is {found}")]
     Mismatch {
@@ -171,7 +193,7 @@ impl RegistryError {
         match self {
             Self::Untrusted { source, .. } => source.attack(),
             Self::Document { .. } | Self::Publishers { .. } => Some(Attack::Malformed),
-            Self::Signature { .. } => Some(Attack::Forgery),
+            Self::Signature { .. } | Self::Unsigned { .. } | Self::Provenance { .. } => Some(Attack::Forgery),
             Self::Mismatch { .. } => Some(Attack::Forgery),
             Self::Missing { .. } => Some(Attack::Withholding),
             Self::OtherRoot { .. } => Some(Attack::Forgery),
@@ -659,36 +681,6 @@ impl<'r> Snapshot<'r> {
         let bytes = self.listed(&path, blob).await?;
         let refuse = |source| RegistryError::Publishers { file: path.to_string(), source: Box::new(source) };
         Publishers::read(namespace, &bytes).map(Some).map_err(refuse)
-    }
-
-    /// Who signed a release, after a check of its signature against the keys of its namespace; `None` where it has no
-    /// signature. Reads the signature and the keys, and nothing where there is none.
-    ///
-    /// # Errors
-    /// [`RegistryError::Signature`] where the signature does not hold.
-    pub async fn signed_by(
-        &self,
-        id: &PluginId,
-        version: &Version,
-        listing: &Listing,
-    ) -> Result<Option<Signed>, RegistryError> {
-        let Some(blob) = listing.attestations.signature else { return Ok(None) };
-        let refuse = |source: PublisherError| {
-            let (id, version) = (id.clone(), version.clone());
-            RegistryError::Signature { id, version, source: Box::new(source) }
-        };
-        if blob.size > MAX_ENVELOPE_BYTES {
-            let (size, limit) = (usize::try_from(blob.size).unwrap_or(usize::MAX), MAX_ENVELOPE_BYTES);
-            return Err(refuse(AttestationError::TooLarge { size, limit }.into()));
-        }
-        let keys = self.publishers(id.namespace()).await?;
-        let none = || Publishers::none(self.registry.fingerprint(), id.namespace().clone());
-        let keys = keys.unwrap_or_else(none);
-        let registry = self.registry.first_root().unwrap_or(keys.registry);
-        let envelope =
-            attestation::Envelope::read(&self.registry.read(blob).await?).map_err(|error| refuse(error.into()))?;
-        let claim = listing.claim(registry, id, version);
-        keys.verify(&claim, &envelope, listing.seq, listing.published_at).map(Some).map_err(refuse)
     }
 
     /// What the index lists under `path`: digest and length.

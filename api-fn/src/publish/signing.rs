@@ -53,12 +53,12 @@ pub(crate) fn check_provenance(candidate: &Candidate, bytes: &[u8]) -> Result<()
 /// Refuses a release without a signature where its namespace demands one.
 pub(crate) fn check_demand(candidate: &Candidate, known: &Known) -> Result<(), Problem> {
     let id = &candidate.release.id;
-    let demanded = known.publishers.get(id.namespace()).is_some_and(|publishers| publishers.demanded.is_some());
-    if !demanded || candidate.attestations.signature.is_some() {
-        return Ok(());
-    }
-    let detail = format!("`{}` demands signatures, and `{id}` {} has none", id.namespace(), candidate.release.version);
-    Err(Problem::new(Code::SignatureMissing, detail))
+    let Some(publishers) = known.publishers.get(id.namespace()) else { return Ok(()) };
+    publishers.admit(&candidate.attestations, LATER).map_err(|_| {
+        let version = &candidate.release.version;
+        let detail = format!("`{}` demands signatures, and `{id}` {version} has none", id.namespace());
+        Problem::new(Code::SignatureMissing, detail)
+    })
 }
 
 /// Checks all signatures against the keys that count at `at`.

@@ -1,11 +1,11 @@
 //! `stoa lock`.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde_json::json;
 use stoa_core::{
     id::{Name, PluginId},
-    lock::Lock,
+    lock::{Lock, Publisher},
     resolve::{Ask, Diff, Mode, Resolution, ResolveOptions},
     wanted::Wanted,
 };
@@ -45,8 +45,9 @@ pub(crate) async fn run(args: &args::Lock, output: Output) -> Result<(), Failure
         "lock": path, "plugins": resolution.plugins.len(),
         "added": diff.added, "removed": diff.removed,
         "changed": diff.changed.iter().map(|c| json!({"id": c.id, "from": c.from, "to": c.to})).collect::<Vec<_>>(),
+        "publishers": lock.entries.iter().map(|(id, entry)| (id.to_string(), entry.publisher)).collect::<BTreeMap<_, _>>(),
     });
-    output.result(shown(diff, resolution.plugins.len(), path), &json);
+    output.result(shown(diff, &lock, path), &json);
     Ok(())
 }
 
@@ -91,14 +92,28 @@ fn replace(path: &Path, text: &str) -> Result<(), Failure> {
     write().map_err(|e: std::io::Error| Failure::new(format!("`{}` can not be written: {e}", path.display())))
 }
 
-fn shown(diff: &Diff, count: usize, path: &Path) -> String {
+fn shown(diff: &Diff, lock: &Lock, path: &Path) -> String {
+    let by = |id: &PluginId| lock.entries.get(id).map(|entry| signer(entry.publisher)).unwrap_or_default();
     let mut lines: Vec<String> = Vec::new();
-    lines.extend(diff.added.iter().map(|exact| format!("{GOOD}+{GOOD:#} {exact}")));
-    lines.extend(diff.changed.iter().map(|c| format!("{WARN}~{WARN:#} {} {} → {}", c.id, c.from, c.to)));
+    lines.extend(diff.added.iter().map(|exact| format!("{GOOD}+{GOOD:#} {exact}  {DIM}{}{DIM:#}", by(&exact.id))));
+    lines.extend(
+        diff.changed
+            .iter()
+            .map(|c| format!("{WARN}~{WARN:#} {} {} → {}  {DIM}{}{DIM:#}", c.id, c.from, c.to, by(&c.id))),
+    );
     lines.extend(diff.removed.iter().map(|exact| format!("{BAD}-{BAD:#} {exact}")));
     let what = if diff.is_empty() { "nothing changes" } else { "locked" };
+    let count = lock.entries.len();
     lines.push(format!("{GOOD}{what}{GOOD:#}: {count} plugins in {NAME}{}{NAME:#}{DIM}{DIM:#}", path.display()));
     lines.join("\n")
+}
+
+/// Whose signature an entry of the lock stands on.
+fn signer(publisher: Publisher) -> String {
+    match publisher {
+        Publisher::Key(key) => format!("signed by {}…", key.short(16)),
+        Publisher::None => "unsigned".to_owned(),
+    }
 }
 
 /// `plugins.toml`, and `plugins.lock` where there is one.

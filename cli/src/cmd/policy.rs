@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use stoa_core::{
     document::{Document, Listing},
     lock::Exact,
-    policy::{Check, Evidence, MAX_POLICY_BYTES, Outcome, Policy, Refusal, Rule, Verdict},
+    policy::{Check, MAX_POLICY_BYTES, Outcome, Policy, Refusal, Rule, Verdict},
     resolve::Mode,
 };
 
@@ -101,7 +101,8 @@ async fn explain(plugin: &PluginAt, args: &HostFiles, output: Output) -> Result<
     };
     let (release, listing) = pick(plugin, &files, &document)?;
     let policy = registry.policy();
-    let verdict = policy.judge(&release, &Evidence::of(listing), cmd::now());
+    let evidence = snapshot.evidence(&release, listing).await?;
+    let verdict = policy.judge(&release, &evidence, cmd::now());
     output.result(text(policy, &verdict), &json(policy, &verdict));
     Ok(())
 }

@@ -50,7 +50,7 @@ pub(crate) enum Fault {
         #[source]
         source: Box<DocumentError>,
     },
-    /// The keys of a namespace are none, or a signature of a release does not hold.
+    /// The keys of a namespace are none, or a signature of a release does not hold or is not there.
     #[error("`{file}` is refused")]
     Publishers {
         /// The file.
@@ -169,6 +169,7 @@ mod tests {
             Fault::Digest { file: text(), by: text() },
             Fault::TooLarge { file: text(), size: 2, limit: 1 },
             Fault::Document { file: text(), source: Box::new(DocumentError::TooLarge { id, size: 2 }) },
+            Fault::Publishers { file: text(), source: Box::new(PublisherError::Unreadable(text())) },
             Fault::Record { file: text(), release: text(), rule: text() },
             Fault::UnknownTarget { role: text(), target: text() },
             Fault::Misplaced { role: text(), target: text() },

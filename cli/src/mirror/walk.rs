@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
         Ok(keys)
     }
 
-    /// Every signature of a release: it holds for the keys of its namespace.
+    /// Every signature of a release holds for the keys of its namespace, and is there where they demand it.
     async fn signatures(
         &self,
         documents: &BTreeMap<PublicPath, Document>,
@@ -223,13 +223,16 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Fault> {
         for (path, document) in documents {
             for (version, listing) in &document.releases {
+                let keys = keys.get(document.id.namespace());
+                let unsigned = |source| Fault::Publishers { file: path.to_string(), source: Box::new(source) };
+                keys.map_or(Ok(()), |keys| keys.admit(&listing.attestations, listing.seq)).map_err(unsigned)?;
                 let Some(blob) = listing.attestations.signature else { continue };
                 let signature = PublicPath::Artifact(blob.digest);
                 let refuse = |source| Fault::Publishers { file: signature.to_string(), source: Box::new(source) };
                 let bytes = self.content(&signature, blob, &format!("`{path}`")).await?;
                 let envelope = Envelope::read(&bytes).map_err(|error| refuse(error.into()))?;
                 let none = Publishers::none(Digest::of(root.as_bytes()), document.id.namespace().clone());
-                let keys = keys.get(document.id.namespace()).unwrap_or(&none);
+                let keys = keys.unwrap_or(&none);
                 // A later root does not tell the digest of the first; then what the index says of it has to do.
                 let registry = if root.version() == 1 { Digest::of(root.as_bytes()) } else { keys.registry };
                 let claim = listing.claim(registry, &document.id, version);

@@ -17,6 +17,10 @@ use crate::{
     version::Version,
 };
 
+pub use self::provenance::{Provenance, check_provenance};
+
+mod provenance;
+
 /// The payload type of an in-toto statement.
 pub const STATEMENT_TYPE: &str = "application/vnd.in-toto+json";
 /// What a release statement says, by name.
@@ -311,38 +315,4 @@ impl ReleaseClaim {
             None => Err(AttestationError::Malformed("the statement is not in its canonical form".to_owned())),
         }
     }
-}
-
-/// Checks a provenance that a publisher supplies: a DSSE envelope, or a bundle that has one as `dsseEnvelope`, over an
-/// in-toto statement of SLSA provenance one of whose subjects is `artifact`. Who signed it is left to the reader:
-/// a registry has no roots of builders.
-///
-/// # Errors
-/// [`AttestationError`].
-pub fn check_provenance(bytes: &[u8], artifact: &Digest) -> Result<(), AttestationError> {
-    let malformed = |what: &str| AttestationError::Malformed(what.to_owned());
-    let value = strict(bytes, MAX_PROVENANCE_BYTES)?;
-    let envelope = value.get("dsseEnvelope").unwrap_or(&value);
-    let text = |member| envelope.get(member).and_then(Value::as_str);
-    match text("payloadType") {
-        Some(STATEMENT_TYPE) => {}
-        found => {
-            let found = found.unwrap_or("none").chars().take(80).collect();
-            return Err(AttestationError::PayloadType { found, expected: STATEMENT_TYPE });
-        }
-    }
-    let payload = text("payload").and_then(|payload| STANDARD.decode(payload).ok());
-    let statement = strict(&payload.ok_or_else(|| malformed("`payload` is not base64"))?, MAX_PROVENANCE_BYTES)?;
-    let predicate = statement.get("predicateType").and_then(Value::as_str).unwrap_or("none");
-    if !predicate.starts_with("https://slsa.dev/provenance/") {
-        return Err(AttestationError::Malformed(format!("`{}` is no SLSA provenance", predicate.escape_default())));
-    }
-    let subjects = statement.get("subject").and_then(Value::as_array);
-    let digests = |subject: &Value| subject.pointer("/digest/sha256").and_then(Value::as_str).map(str::to_owned);
-    let found: Vec<String> = subjects.into_iter().flatten().filter_map(digests).collect();
-    if found.contains(&artifact.to_string()) {
-        return Ok(());
-    }
-    let found = found.first().map_or("none".to_owned(), |first| first.chars().take(80).collect());
-    Err(AttestationError::Differs { member: "the component", found, expected: artifact.to_string() })
 }

@@ -19,11 +19,13 @@ use crate::{
     id::{Namespace, PluginId},
     path::{PublicPath, RoleFile},
     publisher::{self, PublisherError, Publishers},
+    release::Release,
     time::{DAY, Time},
     trust::{
         self, Bins, BitLength, BitLengthError, bin_name,
         writer::{self, Target, Terms, Unsigned},
     },
+    version::Version,
 };
 
 /// Snapshot, bins and catalog live ten years: freshness comes from the timestamp, and short-lived bins would
@@ -88,6 +90,18 @@ pub enum IndexError {
     /// The keys of a namespace can not take an event.
     #[error("the keys of a namespace can not follow the log")]
     Publishers(#[from] PublisherError),
+    /// A release that its namespace does not admit.
+    #[error("event {seq} releases `{id}` {version}, which its namespace does not admit")]
+    Unsigned {
+        /// The event.
+        seq: u64,
+        /// The plugin.
+        id: PluginId,
+        /// The version.
+        version: Version,
+        /// What does not hold.
+        source: PublisherError,
+    },
     /// The registry has a number of bins that can not be.
     #[error(transparent)]
     Bins(#[from] BitLengthError),
@@ -114,9 +128,14 @@ pub fn touched_bins(events: &[Sealed], bin_bits: BitLength) -> BTreeSet<String> 
     documents.chain(touched_namespaces(events).iter().map(|namespace| bin_of_publishers(namespace, bin_bits))).collect()
 }
 
-/// The namespaces whose keys must be in the [`Base`] of these events.
+/// The namespaces whose keys must be in the [`Base`] of these events: those that they change, and those that have a say
+/// in what they release.
 pub fn touched_namespaces(events: &[Sealed]) -> BTreeSet<Namespace> {
-    events.iter().filter_map(|event| publisher::touched(event.event()).cloned()).collect()
+    let of = |event: &Sealed| match &event.event().fact {
+        Fact::Released { releases, .. } => releases.iter().map(|release| release.id.namespace().clone()).collect(),
+        _ => publisher::touched(event.event()).into_iter().cloned().collect::<Vec<_>>(),
+    };
+    events.iter().flat_map(of).collect()
 }
 
 /// The role of the bin that lists the keys of `namespace`.
@@ -246,6 +265,7 @@ impl Fold {
                 let attested = attestations.values().flat_map(Attestations::blobs);
                 self.artifacts.extend(attested.map(|blob| blob.digest));
                 for release in releases {
+                    self.admit(release, attestations.get(&release.id), event)?;
                     self.artifacts.extend(release.blobs().map(|blob| blob.digest));
                     let bytes = release.to_bytes().map_err(DocumentError::from)?;
                     self.records.insert(Digest::of(&bytes), bytes);
@@ -268,7 +288,21 @@ impl Fold {
         }
     }
 
-    fn take_publishers(&mut self, namespace: &Namespace, event: &Sealed) -> Result<(), IndexError> {
+    /// Attack: whoever can write to the ledger past the API adds a release that its publisher never signed.
+    fn admit(&self, release: &Release, attested: Option<&Attestations>, event: &Sealed) -> Result<(), IndexError> {
+        let (namespace, seq) = (release.id.namespace(), event.event().seq);
+        self.loaded_publishers(namespace, event)?;
+        let Some(publishers) = self.publishers.get(namespace) else { return Ok(()) };
+        publishers.admit(attested.unwrap_or(&Attestations::default()), seq).map_err(|source| IndexError::Unsigned {
+            seq,
+            id: release.id.clone(),
+            version: release.version.clone(),
+            source,
+        })
+    }
+
+    /// The bin of the keys of `namespace`, whose content is at hand, and the keys where there are any.
+    fn loaded_publishers(&self, namespace: &Namespace, event: &Sealed) -> Result<String, IndexError> {
         let role = bin_of_publishers(namespace, self.bin_bits.ok_or(IndexError::NotBegun(event.event().seq))?);
         let path = PublicPath::publishers_path(namespace);
         let bin = self.bins.get(&role);
@@ -277,6 +311,11 @@ impl Fold {
         {
             return Err(IndexError::NotLoaded(path));
         }
+        Ok(role)
+    }
+
+    fn take_publishers(&mut self, namespace: &Namespace, event: &Sealed) -> Result<(), IndexError> {
+        let role = self.loaded_publishers(namespace, event)?;
         let before = self.publishers.remove(namespace);
         if let Some(after) = Publishers::apply(before, event.event())? {
             self.publishers.insert(namespace.clone(), after);

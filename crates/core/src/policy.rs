@@ -162,11 +162,21 @@ impl Policy {
         &self.rules
     }
 
-    /// Whether any rule requires a publisher's signature: signatures are fetched and verified only then.
+    /// Whether any rule requires what only a publisher's signature can show: signatures of what is locked already are
+    /// verified only then.
     pub fn asks_for_signatures(&self) -> bool {
-        let asks = |requirement: &Requirement| matches!(requirement, Requirement::Signature | Requirement::Keys(_));
+        let signed = |requirement: &Requirement| matches!(requirement, Requirement::Signature | Requirement::Keys(_));
+        self.requires(signed) || self.asks_for_provenance()
+    }
+
+    /// Whether any rule requires that a release is built somewhere: provenances are fetched only then.
+    pub fn asks_for_provenance(&self) -> bool {
+        self.requires(|requirement| matches!(requirement, Requirement::Provenance(_)))
+    }
+
+    fn requires(&self, what: impl Fn(&Requirement) -> bool) -> bool {
         self.rules.iter().any(|rule| match &rule.effect {
-            Effect::Require { requirements, .. } => requirements.iter().any(asks),
+            Effect::Require { requirements, .. } => requirements.iter().any(&what),
             Effect::Deny => false,
         })
     }

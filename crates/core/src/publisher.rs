@@ -9,14 +9,22 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    attestation::{AttestationError, Envelope, MAX_ENVELOPE_BYTES, ReleaseClaim, strict},
+    attestation::{AttestationError, Attestations, Envelope, ReleaseClaim, strict},
     canonical,
     digest::Digest,
     event::{Event, Fact, check_reason},
     id::Namespace,
     time::{DAY, Time},
-    trust::{KeyId, PublicKey, SecretKey},
+    trust::{KeyId, PublicKey},
 };
+
+pub use self::{
+    error::PublisherError,
+    statement::{Change, Statement},
+};
+
+mod error;
+mod statement;
 
 /// The payload type of a [`Statement`].
 pub const NAMESPACE_TYPE: &str = "application/vnd.stoa.namespace+json";
@@ -26,132 +34,6 @@ pub const COOLDOWN: i64 = 3 * DAY;
 pub const MAX_KEYS: usize = 64;
 /// The document of a namespace has at most this many bytes: 64 keys with the longest reasons take about 160 KiB.
 pub const MAX_PUBLISHERS_BYTES: usize = 256 * 1024;
-
-/// What a statement changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Change {
-    /// A new key.
-    Add {
-        /// It, in TUF's form.
-        key: PublicKey,
-    },
-    /// A new key in the place of another, which signs no later release. What it has signed stays good.
-    Rotate {
-        /// The new one.
-        key: PublicKey,
-        /// The old one.
-        replaces: KeyId,
-    },
-    /// A key in which nobody should trust: later releases are refused, earlier ones flagged.
-    Revoke {
-        /// The key.
-        key: KeyId,
-        /// Why, for people.
-        reason: String,
-    },
-    /// Whether each later release has to be signed.
-    Demand {
-        /// Whether it has.
-        signatures: bool,
-    },
-}
-
-/// A change as its keys sign it: the payload of an [`Envelope`] of type [`NAMESPACE_TYPE`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Statement {
-    /// Always 1.
-    pub format: u32,
-    /// SHA-256 of the registry's first root.
-    pub registry: Digest,
-    /// The namespace.
-    pub namespace: Namespace,
-    /// One more than the statements before: none can be replayed.
-    pub number: u64,
-    /// The change.
-    pub change: Change,
-}
-
-impl Statement {
-    /// Signs it with each of `keys`.
-    ///
-    /// # Errors
-    /// [`PublisherError::Attestation`], which no statement meets.
-    pub fn sign(&self, keys: &[&SecretKey]) -> Result<Envelope, PublisherError> {
-        let payload = canonical::to_bytes(self).map_err(AttestationError::from)?;
-        Ok(Envelope::sign(NAMESPACE_TYPE, &payload, keys))
-    }
-
-    /// Reads what an envelope says; whose signatures it has is not looked at.
-    ///
-    /// # Errors
-    /// [`PublisherError::Attestation`].
-    pub fn read(envelope: &Envelope) -> Result<Self, PublisherError> {
-        let payload = envelope.payload(NAMESPACE_TYPE)?;
-        let malformed = |what: String| PublisherError::from(AttestationError::Malformed(what));
-        let value = strict(payload, MAX_ENVELOPE_BYTES)?;
-        let statement: Self = serde_json::from_value(value).map_err(|error| malformed(error.to_string()))?;
-        if canonical::to_bytes(&statement).map_err(AttestationError::from)? != payload || statement.format != 1 {
-            return Err(malformed("the statement is not in the canonical form of format 1".to_owned()));
-        }
-        Ok(statement)
-    }
-}
-
-/// Why a statement, or a signed release, is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublisherError {
-    /// The envelope, or what it says.
-    #[error(transparent)]
-    Attestation(#[from] AttestationError),
-    /// A signature is of a key that the namespace does not have.
-    #[error("`{namespace}` has no key {key}")]
-    Unknown {
-        /// The namespace.
-        namespace: Namespace,
-        /// The key.
-        key: KeyId,
-    },
-    /// The key waits until others could have seen it.
-    #[error("the key {key} counts from {usable_at} on, and it is {at}")]
-    Waiting {
-        /// The key.
-        key: KeyId,
-        /// When it counts.
-        usable_at: Time,
-        /// The time of the event.
-        at: Time,
-    },
-    /// The key was rotated out or revoked.
-    #[error("the key {key} was {how} by event {seq}")]
-    Ended {
-        /// The key.
-        key: KeyId,
-        /// `replaced` or `revoked`.
-        how: &'static str,
-        /// The event that did it.
-        seq: u64,
-    },
-    /// Nobody signed whose word counts.
-    #[error("no key of `{namespace}` that counts has signed")]
-    Unsigned {
-        /// The namespace.
-        namespace: Namespace,
-    },
-    /// A rule of the namespace's history.
-    #[error("`{namespace}`: {rule}")]
-    Rule {
-        /// The namespace.
-        namespace: Namespace,
-        /// What does not hold.
-        rule: String,
-    },
-    /// The bytes are no document of a namespace.
-    #[error("not a document of a namespace's keys in format 1: {0}")]
-    Unreadable(String),
-}
 
 /// How a key ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -396,6 +278,22 @@ impl Publishers {
     fn end(&mut self, id: &KeyId, ended: Ended) {
         if let Some(key) = self.keys.get_mut(id.as_str()) {
             key.ended = Some(ended);
+        }
+    }
+
+    /// Checks that a release which event `seq` made visible bears a signature where one was demanded before. Whether that
+    /// holds, [`Publishers::verify`] tells.
+    ///
+    /// The API asks this before it accepts a release, the fold before it lists one, and a host before it takes one.
+    ///
+    /// # Errors
+    /// [`PublisherError::Demanded`].
+    pub fn admit(&self, attestations: &Attestations, seq: u64) -> Result<(), PublisherError> {
+        match self.demanded.filter(|since| *since < seq) {
+            Some(since) if attestations.signature.is_none() => {
+                Err(PublisherError::Demanded { namespace: self.namespace.clone(), since })
+            }
+            _ => Ok(()),
         }
     }
 

@@ -19,6 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    attestation::Provenance,
     digest::Digest,
     document::{Document, Listing},
     id::{Name, PluginId},
@@ -110,6 +111,8 @@ pub struct Resolved {
     pub publisher: Publisher,
     /// The publisher's keys whose signatures were verified, and which were not revoked since; `None` where nobody looked.
     pub publisher_keys: Option<BTreeSet<Digest>>,
+    /// Where it was built, as its publisher has signed; `None` where nobody looked.
+    pub provenance: Option<Vec<Provenance>>,
     /// The plugins that it calls, sorted by id. An optional dependency that is not there has no edge.
     pub edges: Vec<Edge>,
 }

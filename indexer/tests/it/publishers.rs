@@ -1,14 +1,20 @@
 //! The keys of namespaces in the index: written, listed, and held against the ledger by the signer.
 
+use serde_json::json;
 use stoa_core::{
     digest::Digest,
     event::Fact,
+    index::{Base, Fold, IndexError, advance, bin_of_publishers},
     path::PublicPath,
-    publisher::{Change, Publishers, Statement},
-    trust::SecretKey,
+    proposal::Proposal,
+    publisher::{Change, PublisherError, Publishers, Statement},
+    trust::{SecretKey, writer::Target},
 };
 use stoa_indexer::IndexerError;
-use stoa_store::blobs::{Area, BlobKey, Blobs as _};
+use stoa_store::{
+    blobs::{Area, BlobKey, Blobs as _},
+    ledger::Ledger as _,
+};
 
 use crate::world::{World, files, namespace, released};
 
@@ -90,4 +96,61 @@ async fn a_statement_that_no_key_signed_stops_the_index() {
     let IndexerError::Index(error) = error else { panic!("{error}") };
     let source = std::error::Error::source(&error).expect("a source").to_string();
     assert_eq!(source, format!("`demo` has no key {}", thief.id()));
+}
+
+/// What the thief of a ledger writes past the API: a release that nobody has signed.
+async fn world_with_an_unsigned_release() -> (World, stoa_store::memory::MemoryBlobs) {
+    let mut world = world().await;
+    let blobs = world.tree().await;
+    world.follow(&blobs).await.expect("an index");
+    world.commit(released(&[("demo:alpha", "1.1.0")])).await;
+    world.upload(&blobs).await;
+    (world, blobs)
+}
+
+fn unsigned(error: &IndexerError) -> bool {
+    let IndexerError::Index(IndexError::Unsigned { seq: 6, id, version, source }) = error else { return false };
+    let since = PublisherError::Demanded { namespace: demo(), since: 5 };
+    *source == since && *id == crate::world::id("demo:alpha") && version.to_string() == "1.1.0"
+}
+
+#[tokio::test]
+async fn an_unsigned_release_in_a_namespace_that_demands_signatures_stops_the_indexer_and_the_signer() {
+    let (world, blobs) = world_with_an_unsigned_release().await;
+    let pointer = files(&blobs, Area::Public).await["public/trust/timestamp.json"].clone();
+    let error = world.indexer(&blobs).run().await.expect_err("it stops");
+    assert!(unsigned(&error), "{error:?}");
+    // Whoever has the indexer's keys as well proposes it all the same.
+    let head = world.ledger.head().await.expect("a head");
+    let proposal = json!({"format": 1, "head": head.hash, "seq": head.seq, "signatures": {}});
+    let proposal = Proposal::read(proposal.to_string().as_bytes()).expect("a proposal");
+    let error = world.signer(&blobs).sign(&proposal, world.now()).await.expect_err("refused");
+    assert!(unsigned(&error), "{error:?}");
+    assert_eq!(files(&blobs, Area::Public).await["public/trust/timestamp.json"], pointer);
+    // A fold of the whole log finds it as well.
+    let mut fold = Fold::begin(Base::default());
+    let events = world.ledger.events(0, 100).await.expect("events");
+    let refused = events.iter().find_map(|event| fold.take(event).err()).expect("refused");
+    assert!(matches!(refused, IndexError::Unsigned { seq: 6, .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_release_is_not_folded_without_the_keys_of_its_namespace() {
+    let world = world().await;
+    let events = world.ledger.events(0, 100).await.expect("events");
+    let begun = advance(Base::default(), &events[..3]).expect("an index");
+    let mut bins: std::collections::BTreeMap<_, _> =
+        (0..4).map(|n| (format!("bin-{n}"), std::collections::BTreeMap::new())).collect();
+    let bin = bin_of_publishers(&demo(), begun.cursor.bin_bits);
+    let base = Base { snapshot: Some(begun.cursor.clone()), bins: bins.clone(), ..Base::default() };
+    // The bin is there and lists no keys: there are none.
+    assert!(advance(base, &events[3..4]).is_ok());
+    let target = Target { length: 1, sha256: Digest::of(b"keys") };
+    bins.get_mut(&bin).expect("a bin").insert(PublicPath::publishers_path(&demo()), target);
+    let base = Base { snapshot: Some(begun.cursor.clone()), bins: bins.clone(), ..Base::default() };
+    let not_loaded = Err(IndexError::NotLoaded("index/demo/@publishers.json".into()));
+    assert_eq!(advance(base, &events[3..4]), not_loaded, "it lists some");
+    bins.remove(&bin);
+    let base = Base { snapshot: Some(begun.cursor), bins, ..Base::default() };
+    assert_eq!(advance(base, &events[3..4]), not_loaded, "it was not read");
 }

@@ -2,6 +2,7 @@
 
 mod mirror;
 mod policy;
+mod signed;
 
 use std::{
     collections::BTreeMap,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+pub use crate::attestation::Provenance;
 use crate::{digest::Digest, document::Listing, time::Time, version::Version};
 
 /// What is known of a release. All of it is verified by whoever fills it: this is where trust in bytes has become facts.
@@ -14,11 +15,11 @@ pub struct Evidence {
     pub published_at: Time,
     /// The ids of the publisher's keys whose signatures over the release verify, and which are not revoked.
     pub publisher_keys: Option<BTreeSet<Digest>>,
-    /// Where it was built, as its verified attestations say.
+    /// Where it was built, as the provenances say that its publisher's verified signature covers.
     pub provenance: Option<Vec<Provenance>>,
     /// The advisories that concern it and are open.
     pub advisories: Option<Vec<Advisory>>,
-    /// The level to which it is certified; 0 is none.
+    /// The level to which it is certified; 0 is none. No log has a fact of this kind yet, so that nothing fills it.
     pub certification: Option<u32>,
 }
 
@@ -32,17 +33,6 @@ impl Evidence {
     pub fn published(published_at: Time) -> Self {
         Self { published_at, publisher_keys: None, provenance: None, advisories: None, certification: None }
     }
-}
-
-/// Where a release was built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provenance {
-    /// The builder that attests it, by its address.
-    pub builder: String,
-    /// The repository with the source, by its address.
-    pub repository: String,
-    /// The workflow that built it, as a path in the repository.
-    pub workflow: String,
 }
 
 /// A known flaw of a release.

@@ -197,6 +197,10 @@ impl Refusal {
             Why::Unlisted { id } => {
                 format!("a rule with `match = {{ plugin = \"{id}\" }}` and `allow = true` would let it through")
             }
+            Why::Unknown { requirement: Requirement::Certification(_) } => format!(
+                "nobody certifies releases in this format of the index, so that nothing satisfies `certification`: take the \
+                 requirement out of the rule, or except `{id}` from it"
+            ),
             Why::Unknown { requirement } => format!(
                 "nothing that this index has can satisfy `{}`: take the requirement out of the rule, or except `{id}` from it",
                 requirement.key()
@@ -207,7 +211,10 @@ impl Refusal {
                  what they announced and add its id to the rule"
                     .to_owned()
             }
-            Why::OtherOrigin { .. } => "a release that was built there, and says so, would do".to_owned(),
+            Why::OtherOrigin { .. } => {
+                "a release that was built there would do, with a provenance that says so and that its publisher has signed"
+                    .to_owned()
+            }
             Why::TooNew { from, .. } => format!("wait until {from}, or ask for an older version"),
             Why::Advisories { open } => fixed(open),
             Why::Certification { wanted, .. } => {
@@ -266,17 +273,8 @@ impl fmt::Display for Why {
                 write!(f, "it has to bear the signature of {}, and bears {found}", spell(wanted))
             }
             Self::OtherOrigin { wanted, found } => {
-                let was = found.first().map_or_else(
-                    || "nothing says where it was built".to_owned(),
-                    |p| {
-                        format!(
-                            "it was built from {}, {}, {}",
-                            shown(&p.repository),
-                            shown(&p.workflow),
-                            shown(&p.builder)
-                        )
-                    },
-                );
+                let nothing = || "nothing that its publisher has signed says where it was built".to_owned();
+                let was = found.first().map_or_else(nothing, |provenance| format!("it was built {provenance}"));
                 write!(f, "it has to be built from {wanted}, and {was}")
             }
             Self::TooNew { wanted, published_at, .. } => {

@@ -84,8 +84,9 @@ pub(super) fn assemble<'a>(
         let path = universe.wants.get(id).and_then(|want| want.path.clone());
         let source = path.map_or_else(|| Source::Registry(registry.clone()), Source::Path);
         let (id, version, listing) = ((*id).clone(), version.clone(), listing.clone());
-        let (publisher, publisher_keys) = (Publisher::None, None);
-        plugins.insert(id.clone(), Resolved { id, version, source, listing, publisher, publisher_keys, edges });
+        let (publisher, publisher_keys, provenance) = (Publisher::None, None, None);
+        let resolved = Resolved { id, version, source, listing, publisher, publisher_keys, provenance, edges };
+        plugins.insert(resolved.id.clone(), resolved);
     }
     in_load_order(plugins)
 }

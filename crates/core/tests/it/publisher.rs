@@ -2,7 +2,8 @@
 
 use stoa_core::{
     attestation::{
-        AttestationError, Attestations, Envelope, MAX_ENVELOPE_BYTES, ReleaseClaim, STATEMENT_TYPE, check_provenance,
+        AttestationError, Attestations, Envelope, MAX_ENVELOPE_BYTES, Provenance, ReleaseClaim, STATEMENT_TYPE,
+        check_provenance,
     },
     digest::Digest,
     event::{ActorId, Draft, Event, Fact, Head},
@@ -284,6 +285,26 @@ fn statements_can_not_be_replayed_or_made_by_others() {
 }
 
 #[test]
+fn a_demand_holds_for_what_comes_after_it_and_for_nothing_before() {
+    let first = key(1);
+    let demanding = begun(&first).state(&say(2, Change::Demand { signatures: true }, &[&first]), 4, at(0));
+    let demanding = demanding.expect("demanded");
+    let bare = Attestations::default();
+    let refused = Err(PublisherError::Demanded { namespace: demo(), since: 4 });
+    // A release can not be of the same event: 4 says something else.
+    assert_eq!([3, 4, 5].map(|seq| demanding.admit(&bare, seq)), [Ok(()), Ok(()), refused.clone()]);
+    let signature = Some(stoa_core::release::BlobRef::of(b"whatever it is"));
+    assert_eq!(demanding.admit(&Attestations { signature, provenance: None }, 5), Ok(()));
+    let provenance = signature;
+    assert_eq!(demanding.admit(&Attestations { signature: None, provenance }, 5), refused);
+    // Nothing that happens to keys takes a demand back, only a statement does.
+    let revoked = demanding.clone().revoke(first.id(), "lost", 5, at(9)).expect("revoked");
+    assert_eq!(revoked.admit(&bare, 6), refused);
+    let off = demanding.state(&say(3, Change::Demand { signatures: false }, &[&first]), 5, at(9)).expect("no longer");
+    assert_eq!(off.admit(&bare, 6), Ok(()));
+}
+
+#[test]
 fn weak_and_decorated_keys_are_no_publishers_keys() {
     let mut neutral = [0; 32];
     neutral[0] = 1;
@@ -343,4 +364,47 @@ fn a_provenance_is_of_the_component_or_refused() {
     let own = check_provenance(&claim().sign(&[&key(1)]).expect("ours").to_bytes().expect("bytes"), &component);
     assert_eq!(own, Err(AttestationError::Malformed("`urn:stoa:release:1` is no SLSA provenance".into())));
     assert!(Attestations::default().is_empty());
+}
+
+#[test]
+fn where_a_component_was_built_is_read_from_both_versions_of_slsa() {
+    let component = Digest::of(b"a component");
+    let read = |version: &str, predicate: serde_json::Value| {
+        let statement = serde_json::json!({"_type": "https://in-toto.io/Statement/v1", "predicate": predicate,
+            "predicateType": format!("https://slsa.dev/provenance/{version}"),
+            "subject": [{"name": "plugin.wasm", "digest": {"sha256": component}}]});
+        let bytes = Envelope::sign(STATEMENT_TYPE, statement.to_string().as_bytes(), &[]).to_bytes().expect("bytes");
+        Provenance::read(&bytes, &component).expect("a provenance")
+    };
+    let built = Provenance {
+        builder: "https://builder.example/v1".into(),
+        repository: "https://git.example/demo/markdown".into(),
+        workflow: ".github/workflows/release.yml".into(),
+    };
+    let workflow =
+        serde_json::json!({"repository": built.repository, "path": built.workflow, "ref": "refs/heads/main"});
+    let first = serde_json::json!({"buildDefinition": {"externalParameters": {"workflow": workflow}},
+        "runDetails": {"builder": {"id": built.builder}}});
+    assert_eq!(read("v1", first.clone()), built);
+    assert_eq!(read("v1.1", first), built);
+    let before = |uri: &str| {
+        let source = serde_json::json!({"uri": uri, "entryPoint": built.workflow});
+        read("v0.2", serde_json::json!({"builder": {"id": built.builder}, "invocation": {"configSource": source}}))
+    };
+    for uri in [
+        "git+https://git.example/demo/markdown@refs/heads/main",
+        "git+https://git.example/demo/markdown@refs/tags/v1/rc",
+        "git+https://git.example/demo/markdown@0a1b2c",
+        "https://git.example/demo/markdown",
+    ] {
+        assert_eq!(before(uri), built, "{uri}");
+    }
+    // An `@` before the path is a user's name: cut off there, another address would be left.
+    assert_eq!(before("git+https://git.example@evil.example/x").repository, "https://git.example@evil.example/x");
+    // What is not said is nothing that a policy can ask for, and numbers are no addresses.
+    let silent = read("v1", serde_json::json!({"runDetails": {"builder": {"id": 7}}}));
+    assert_eq!([&silent.builder, &silent.repository, &silent.workflow], ["", "", ""]);
+    assert_eq!(silent.to_string(), "at a place that its provenance does not name");
+    let said = "from https://git.example/demo/markdown by .github/workflows/release.yml on https://builder.example/v1";
+    assert_eq!(built.to_string(), said);
 }

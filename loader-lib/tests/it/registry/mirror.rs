@@ -13,16 +13,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use stoa_core::{
     digest::Digest,
+    document::Document,
     event::{ActorId, Draft, Event, Fact, Head, OfflineRole, Sealed},
     id::PluginId,
-    index::{self, Base, TIMESTAMP_LIFETIME},
+    index::{self, Base, Revision, TIMESTAMP_LIFETIME},
     path::PublicPath,
     proposal::{IndexKeys, Proposal, SignerKeys},
+    publisher::Publishers,
     release::Release,
     time::{DAY, Time},
     trust::{
         Bins, BitLength, SecretKey,
-        writer::{self, RootSigners, Signers, Terms},
+        writer::{self, RootSigners, Signers, Target, Terms},
     },
 };
 use stoa_loader::transport::{Answer, Transport, TransportError};
@@ -51,7 +53,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn release(name: &str, version: &str) -> Release {
+pub(super) fn release(name: &str, version: &str) -> Release {
     let component = component(name, version);
     let record = serde_json::json!({
         "format": 1, "id": name, "version": version, "kind": "plugin",
@@ -68,6 +70,10 @@ struct Source {
     seed: u8,
     events: Vec<Sealed>,
     offline: Vec<(OfflineRole, Vec<u8>)>,
+    /// Keys that the index lists though the log does not make them: the work of a thief of all online keys.
+    forged: Option<Publishers>,
+    /// Signatures and provenances.
+    attestations: Vec<Vec<u8>>,
 }
 
 /// The public tree at the head of a log.
@@ -79,7 +85,7 @@ pub(super) struct Published {
 
 impl Source {
     fn begin(seed: u8) -> Self {
-        let mut source = Self { seed, events: vec![], offline: vec![] };
+        let mut source = Self { seed, events: vec![], offline: vec![], forged: None, attestations: vec![] };
         source.offline = source.ceremony();
         let offline = source.offline.iter().map(|(role, _)| role.clone()).collect();
         source.take(Fact::Genesis { bin_bits: BIN_BITS, offline });
@@ -136,7 +142,12 @@ impl Source {
         files.extend(revision.files.iter().map(|(path, bytes)| (path.to_string(), Bytes::from(bytes.clone()))));
         let mut snapshot = Vec::new();
         for (file, document) in &revision.roles {
-            let signed = proposal.complete(&file.role, document, &self.signer_keys()).expect("a signature");
+            let forged = self.forged(&file.role, &revision);
+            let signed = match &forged {
+                Some((document, _, _)) => document.clone().sign(&[&self.key(3), &self.key(6)]),
+                None => proposal.complete(&file.role, document, &self.signer_keys()).expect("a signature"),
+            };
+            files.extend(forged.map(|(_, path, bytes)| (path.to_string(), bytes.into())));
             // The last one is the snapshot.
             snapshot.clone_from(&signed);
             files.insert(PublicPath::Role(file.clone()).to_string(), signed.into());
@@ -150,6 +161,8 @@ impl Source {
                 files.insert(PublicPath::Artifact(Digest::of(&bytes)).to_string(), bytes.into());
             }
         }
+        let attested = self.attestations.iter();
+        files.extend(attested.map(|b| (PublicPath::Artifact(Digest::of(b)).to_string(), Bytes::from(b.clone()))));
         let version = NonZeroU64::new(pointer).expect("a version");
         let terms = Terms { version, expires: Time::from_unix(BEGINNING + TIMESTAMP_LIFETIME) };
         let head = NonZeroU64::new(revision.cursor.head.seq).expect("a place");
@@ -157,6 +170,25 @@ impl Source {
         files.insert(PublicPath::Timestamp.to_string(), timestamp.into());
         let bins = revision.documents.iter().map(|document| index::bin_of(&document.id, revision.cursor.bin_bits));
         Published { files, bins: bins.collect() }
+    }
+}
+
+impl Source {
+    /// The bin `role`, where it is the one that lists the forged keys: as it should be, and with these.
+    fn forged(&self, role: &str, revision: &Revision) -> Option<(writer::Unsigned, PublicPath, Vec<u8>)> {
+        let bits = revision.cursor.bin_bits;
+        let keys = self.forged.as_ref().filter(|keys| index::bin_of_publishers(&keys.namespace, bits) == role)?;
+        let bytes = keys.to_bytes().expect("keys");
+        let documents = revision.documents.iter().filter(|document| index::bin_of(&document.id, bits) == role);
+        let target = |document: &Document| {
+            (PublicPath::target_path(&document.id), Target::of(&document.to_bytes().expect("a document")))
+        };
+        let mut targets: BTreeMap<String, Target> = documents.map(target).collect();
+        targets.insert(PublicPath::publishers_path(&keys.namespace), Target::of(&bytes));
+        let expires = Time::from_unix(BEGINNING + 365 * DAY);
+        let terms = Terms { version: *revision.cursor.versions.get(role)?, expires };
+        let path = PublicPath::Publishers(keys.namespace.clone(), Digest::of(&bytes));
+        Some((writer::bin(terms, role, &targets), path, bytes))
     }
 }
 
@@ -249,6 +281,22 @@ impl Mirror {
         state.files.extend(files);
     }
 
+    /// Records a fact, and publishes what it makes together with these attestations.
+    pub(super) fn record(&self, fact: Fact, attestations: &[&[u8]]) {
+        let mut state = self.lock();
+        state.source.attestations.extend(attestations.iter().map(|bytes| bytes.to_vec()));
+        state.source.take(fact);
+        state.pointer += 1;
+        let files = state.source.publish(state.pointer).files;
+        state.files.extend(files);
+    }
+
+    /// Lists these keys from now on, whatever the log says, under an index that covers one event more.
+    pub(super) fn forge(&self, keys: Publishers) {
+        self.lock().source.forged = Some(keys);
+        self.publish("other:plugin", "1.0.0");
+    }
+
     /// The next minor version of `name`.
     pub(super) fn publish_next(&self, name: &str) {
         let minor = {
@@ -297,6 +345,7 @@ fn kind(path: &PublicPath) -> &'static str {
     match path {
         PublicPath::Timestamp => "timestamp",
         PublicPath::Document(..) => "document",
+        PublicPath::Publishers(..) => "keys",
         PublicPath::Artifact(_) => "artifact",
         PublicPath::Role(file) => match file.role.as_str() {
             "root" => "root",

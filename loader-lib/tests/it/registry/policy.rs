@@ -17,25 +17,25 @@ fn denying(pattern: &str) -> Policy {
     policy(&format!("[[rule]]\nid = \"never\"\nmatch = {{ plugin = \"{pattern}\" }}\ndeny = true\n"))
 }
 
-fn wanted() -> Wanted {
+pub(super) fn wanted() -> Wanted {
     let want = Want::new(id(ALPHA), "^1".parse().expect("a requirement"));
     Wanted::new(BTreeMap::new(), vec![want]).expect("a wish")
 }
 
-async fn choose(registry: &Registry, lock: Option<&Lock>, mode: Mode) -> Result<Resolution, PlanningError> {
+pub(super) async fn choose(registry: &Registry, lock: Option<&Lock>, mode: Mode) -> Result<Resolution, PlanningError> {
     let snapshot = registry.sync(Refresh::IfStale).await?;
     let options = ResolveOptions::new("main".parse().expect("a name")).with_mode(mode);
     snapshot.resolve(&wanted(), lock, &Offer::new(), &options).await
 }
 
-async fn lock_of(registry: &Registry, resolution: &Resolution) -> Lock {
+pub(super) async fn lock_of(registry: &Registry, resolution: &Resolution) -> Lock {
     let snapshot = registry.cached().await.expect("an index");
     resolution.lock(snapshot.lock_header(&Offer::new()).await)
 }
 
 /// The codes of a refusal by policy.
 #[track_caller]
-fn codes<T: std::fmt::Debug>(refused: Result<T, PlanningError>) -> Vec<&'static str> {
+pub(super) fn codes<T: std::fmt::Debug>(refused: Result<T, PlanningError>) -> Vec<&'static str> {
     match refused {
         Err(PlanningError::Policy(refusals)) => refusals.iter().map(|refusal| refusal.code()).collect(),
         other => panic!("not refused by the policy: {other:?}"),
