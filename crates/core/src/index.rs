@@ -100,7 +100,7 @@ pub enum IndexError {
         /// The version.
         version: Version,
         /// What does not hold.
-        source: PublisherError,
+        source: Box<PublisherError>,
     },
     /// The registry has a number of bins that can not be.
     #[error(transparent)]
@@ -297,7 +297,7 @@ impl Fold {
             seq,
             id: release.id.clone(),
             version: release.version.clone(),
-            source,
+            source: Box::new(source),
         })
     }
 

@@ -111,7 +111,7 @@ async fn world_with_an_unsigned_release() -> (World, stoa_store::memory::MemoryB
 fn unsigned(error: &IndexerError) -> bool {
     let IndexerError::Index(IndexError::Unsigned { seq: 6, id, version, source }) = error else { return false };
     let since = PublisherError::Demanded { namespace: demo(), since: 5 };
-    *source == since && *id == crate::world::id("demo:alpha") && version.to_string() == "1.1.0"
+    **source == since && *id == crate::world::id("demo:alpha") && version.to_string() == "1.1.0"
 }
 
 #[tokio::test]

@@ -213,7 +213,8 @@ async fn a_provenance_counts_where_its_publisher_signed_it_and_says_the_place() 
     let theirs = provenance("1.0.0", REPOSITORY);
     let elsewhere = provenance("1.0.0", "https://git.example/fork/alpha");
     let first = key(1);
-    let cases: [(&str, &[&SecretKey], Option<&[u8]>, &[&str]); 4] = [
+    type Case<'c> = (&'c str, &'c [&'c SecretKey], Option<&'c [u8]>, &'c [&'c str]);
+    let cases: [Case<'_>; 4] = [
         ("signed", &[&first], Some(&theirs), &[]),
         ("built elsewhere", &[&first], Some(&elsewhere), &["P006"]),
         ("nobody signed it", &[], Some(&theirs), &["P006"]),
