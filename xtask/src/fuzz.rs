@@ -13,7 +13,7 @@ use crate::place;
 use crate::tool::Tool;
 
 /// The targets, each with folders of good inputs to begin from: files that tests have anyway.
-const TARGETS: [(&str, &[&str]); 7] = [
+const TARGETS: [(&str, &[&str]); 8] = [
     ("client", &[]),
     ("signed", &["fuzz/seeds/signed"]),
     ("index", &["fuzz/seeds/index"]),
@@ -21,6 +21,7 @@ const TARGETS: [(&str, &[&str]); 7] = [
     ("attestation", &["fuzz/seeds/attestation"]),
     ("component", &["fuzz/seeds/component"]),
     ("policy", &["fuzz/seeds/policy"]),
+    ("proposal", &["fuzz/seeds/proposal"]),
 ];
 
 /// What `cargo fuzz` passes for `--sanitizer none`: edges and comparisons are counted.
@@ -121,7 +122,7 @@ mod tests {
         let failure = run(Duration::ZERO, &["nothing".to_owned()]).expect_err("refused").to_string();
         assert_eq!(
             failure,
-            "no fuzz target has a name with `nothing` in it\n  fix: one of: client, signed, index, files, attestation, component, policy"
+            "no fuzz target has a name with `nothing` in it\n  fix: one of: client, signed, index, files, attestation, component, policy, proposal"
         );
     }
 }
