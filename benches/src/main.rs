@@ -1,10 +1,12 @@
 //! Measurements of Stoa beside what others reach on the same machine in the same run.
 //!
 //! `stoa-benches downloads STOA NGINX CONF [--json]` asks `stoa serve` and nginx for the same files in turn.
+//! `stoa-benches trust STOA …` has the loader and python-tuf read the same index; see [`trust::run`].
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people who read its output")]
 
 mod downloads;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -14,7 +16,9 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["downloads", stoa, nginx, conf] => downloads::run(stoa, nginx, conf, downloads::Report::Table),
         ["downloads", stoa, nginx, conf, "--json"] => downloads::run(stoa, nginx, conf, downloads::Report::Json),
-        _ => Err("usage: stoa-benches downloads STOA NGINX CONF [--json]".into()),
+        ["trust", rest @ ..] => trust::run(rest),
+        ["trust-reader", rest @ ..] => trust::reader::run(rest),
+        _ => Err("usage: stoa-benches downloads STOA NGINX CONF [--json], or stoa-benches trust ...".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,10 +15,8 @@ use stoa_core::{
 };
 use stoa_fuzz::registry;
 
-static KEYS: LazyLock<SignerKeys> = LazyLock::new(|| SignerKeys {
-    timestamp: SecretKey::from_seed([2; 32]),
-    bins: SecretKey::from_seed([3; 32]),
-});
+static KEYS: LazyLock<SignerKeys> =
+    LazyLock::new(|| SignerKeys { timestamp: SecretKey::from_seed([2; 32]), bins: SecretKey::from_seed([3; 32]) });
 
 /// One of each kind that an index makes anew.
 static ROLES: LazyLock<[(&str, Unsigned); 3]> = LazyLock::new(|| {

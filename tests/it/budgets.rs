@@ -1,4 +1,4 @@
-//! What a host pays at ten thousand plugins: requests, and compressed bytes of bodies.
+//! What a host pays at ten thousand plugins: requests, and compressed bytes of bodies; and what `stoa trust plan` says it pays.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,6 +15,8 @@ use stoa_loader::{
     Cache, Refresh, Registry, TrustRoot,
     transport::{Answer, Transport, TransportError},
 };
+
+use crate::process::Stage;
 
 const PLUGINS: usize = 10_000;
 /// As many bins as `stoa init` makes.
@@ -165,4 +167,49 @@ async fn ten_plugins_of_ten_thousand_take_25_requests_cold_and_2_without_a_body_
     read_all(&open(&tree, &memory, dir.path()).await, &own).await;
     let bodies = memory.bodies.lock().expect("a lock").clone();
     assert_eq!(bodies, [("trust/2.root.json".to_owned(), vec![]), ("trust/timestamp.json".to_owned(), vec![])]);
+}
+
+#[tokio::test]
+async fn what_a_plan_computes_is_what_a_client_asks_for_and_is_given() {
+    const PLUGINS: usize = 2_000;
+    const BIN_BITS: u8 = 6;
+    let Some(stage) = Stage::bare() else { return };
+    let plan = stage.run(["trust", "plan", "--plugins", &PLUGINS.to_string(), "--json"]).json();
+    let row = plan["rows"].as_array().expect("rows").iter().find(|row| row["bins"] == 1 << BIN_BITS).expect("64 bins");
+
+    let corpus = Corpus::new(1, PLUGINS);
+    let mut tree = Tree::begin(BIN_BITS, Time::from_unix(BEGINNING));
+    // One by one, as a plan assumes.
+    tree.take_all((0..PLUGINS).flat_map(|n| corpus.released([n], "1.0.0")));
+    tree.publish();
+    let bits = BitLength::new(u64::from(BIN_BITS)).expect("bits");
+    let mut bins: BTreeMap<String, Vec<PluginId>> = BTreeMap::new();
+    (0..PLUGINS).map(|n| corpus.id(n)).for_each(|id| bins.entry(bin_of(&id, bits)).or_default().push(id));
+    // Bins as long as a plan assumes: a plugin and its share of the others, 32.
+    bins.retain(|_, ids| (31..=33).contains(&ids.len()));
+    let own: Vec<_> = bins.into_values().map(|mut ids| ids.remove(0)).take(10).collect();
+    assert_eq!(own.len(), 10);
+    let (dir, memory) = (tempfile::tempdir().expect("a folder"), serve(&tree));
+    let asked = async || {
+        read_all(&open(&tree, &memory, dir.path()).await, &own).await;
+        std::mem::take(&mut *memory.bodies.lock().expect("a lock"))
+    };
+    let (cold, unchanged) = (asked().await, asked().await);
+    let number = own[0].name().as_str().trim_start_matches("plugin-n").parse().expect("a number");
+    let mut changed = tree.clone();
+    changed.take_all(corpus.released([number], "1.1.0"));
+    changed.publish();
+    *memory.files.lock().expect("a lock") = changed.files().clone();
+    let changed = asked().await;
+
+    for (case, bodies) in [("cold", &cold), ("unchanged", &unchanged), ("changed", &changed)] {
+        let paths: Vec<_> = bodies.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(plan["requests"][case], bodies.len(), "{case}: {paths:?}");
+        // A plan has no bytes of an answer without any, and leaves documents out.
+        let Some(computed) = row[case]["gzip"].as_u64() else { continue };
+        let trust: Vec<_> = bodies.iter().filter(|(path, _)| path.starts_with("trust/")).cloned().collect();
+        let Some(given) = gzipped_all(&trust) else { return crate::process::skip("there is no gzip on this machine") };
+        let off = computed as f64 / given as f64 - 1.0;
+        assert!(off.abs() <= 0.15, "{case}: {computed} computed, {given} given: {paths:?}");
+    }
 }

@@ -15,6 +15,7 @@ usage: cargo xtask COMMAND
   conformance [--suite DIR]    the public TUF suite, checked out at DIR, against our client
   bench build      what a clean build costs, by phase and by crate
   bench downloads [--json]     downloads a second from `stoa serve`, beside nginx
+  bench trust [--json]         what trusting a registry costs, beside python-tuf
 
 environment:
   STOA_CACHE_DIR       where toolchains and what they made are kept (default: stoa/ in the user's cache folder)
@@ -52,6 +53,10 @@ pub(crate) enum Command {
     },
     BenchBuild,
     BenchDownloads {
+        /// Arguments that the driver gets as they are.
+        passed_on: Vec<String>,
+    },
+    BenchTrust {
         /// Arguments that the driver gets as they are.
         passed_on: Vec<String>,
     },
@@ -127,14 +132,15 @@ fn conformance(rest: Vec<String>) -> Result<Command, String> {
 }
 
 /// The benches that there are.
-const BENCHES: &str = "there are `build` and `downloads`";
+const BENCHES: &str = "there are `build`, `downloads` and `trust`";
 
 fn bench(rest: &[String]) -> Result<Command, String> {
     let words: Vec<&str> = rest.iter().map(String::as_str).collect();
     match words[..] {
         ["build"] => Ok(Command::BenchBuild),
         ["downloads"] | ["downloads", "--json"] => Ok(Command::BenchDownloads { passed_on: rest[1..].to_vec() }),
-        ["build" | "downloads", extra, ..] => Err(format!("`bench {}` got `{extra}` behind it", words[0])),
+        ["trust"] | ["trust", "--json"] => Ok(Command::BenchTrust { passed_on: rest[1..].to_vec() }),
+        ["build" | "downloads" | "trust", extra, ..] => Err(format!("`bench {}` got `{extra}` behind it", words[0])),
         [name, ..] => Err(format!("there is no bench `{name}`; {BENCHES}")),
         [] => Err(format!("`bench` needs the name of a bench; {BENCHES}")),
     }
@@ -202,8 +208,11 @@ mod tests {
     fn what_is_not_understood_is_named() {
         assert_eq!(parsed("tset"), Err("there is no command `tset`".into()));
         assert_eq!(parsed("fresh now"), Err("`fresh` takes no arguments, but got `now`".into()));
-        assert_eq!(parsed("bench call"), Err("there is no bench `call`; there are `build` and `downloads`".into()));
-        let nameless = "`bench` needs the name of a bench; there are `build` and `downloads`";
+        assert_eq!(
+            parsed("bench call"),
+            Err("there is no bench `call`; there are `build`, `downloads` and `trust`".into())
+        );
+        let nameless = "`bench` needs the name of a bench; there are `build`, `downloads` and `trust`";
         assert_eq!(parsed("bench"), Err(nameless.into()));
         assert_eq!(parsed("bench build x"), Err("`bench build` got `x` behind it".into()));
         assert_eq!(parsed("bench downloads x"), Err("`bench downloads` got `x` behind it".into()));
@@ -211,7 +220,8 @@ mod tests {
 
     #[test]
     fn the_usage_names_every_command() {
-        for name in ["setup", "guests", "demo", "test", "ci", "fresh", "bench build", "bench downloads"] {
+        for name in ["setup", "guests", "demo", "test", "ci", "fresh", "bench build", "bench downloads", "bench trust"]
+        {
             assert!(USAGE.contains(&format!("\n  {name} ")), "{name}");
         }
     }

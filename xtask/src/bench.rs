@@ -3,3 +3,4 @@
 pub(crate) mod build;
 pub(crate) mod downloads;
 mod release;
+pub(crate) mod trust;

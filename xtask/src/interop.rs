@@ -13,11 +13,16 @@ const FOLDER: &str = "tests/interop";
 /// Each manager, and the variable by which a test learns where its packages lie.
 const CLIENTS: [(Manager, &str); 2] = [(Manager::Pip, "STOA_PYTHON_TUF"), (Manager::Npm, "STOA_TUF_JS")];
 
+/// Where what pins their packages is.
+pub(crate) fn folder() -> PathBuf {
+    place::root().join(FOLDER)
+}
+
 /// Begins to install them.
 pub(crate) fn start() -> Background<(&'static str, PathBuf)> {
-    Background::start(CLIENTS.map(|(manager, variable)| {
-        move || Ok((variable, manager.modules(&manager.installed(&place::root().join(FOLDER))?)))
-    }))
+    Background::start(
+        CLIENTS.map(|(manager, variable)| move || Ok((variable, manager.modules(&manager.installed(&folder())?)))),
+    )
 }
 
 /// A test run that finds them.
