@@ -13,6 +13,7 @@ pub mod routes;
 pub mod scope;
 pub mod skeleton;
 mod spool;
+mod standing;
 pub mod state;
 pub mod token;
 

@@ -102,6 +102,26 @@ problems! {
     ReasonInvalid "reason-invalid" UNPROCESSABLE_ENTITY "The reason is not one that can be recorded"
         "Write one line for the people who depend on the release."
 
+    // What is said of releases by others than their authors.
+    CauseInvalid "cause-invalid" UNPROCESSABLE_ENTITY "The cause is not one of those that there are"
+        "The detail lists them; `other` leaves it to the reason."
+    TakedownStronger "takedown-stronger" CONFLICT "It was killed, and a quarantine would be less"
+        "Restore it first, if that is what is meant."
+    TakedownNone "takedown-none" CONFLICT "It was not taken down"
+        "An appeal names what was taken down: a release, or the plugin as a whole."
+    TakedownFinal "takedown-final" CONFLICT "Its bytes were deleted, and it can not be restored"
+        "Publish the next version."
+    PluginTakenDown "plugin-taken-down" CONFLICT "The plugin was taken down, and takes no release"
+        "`stoa takedown appeal` contradicts; the operator of the registry decides."
+    AdvisoryInvalid "advisory-invalid" UNPROCESSABLE_ENTITY "The advisory is not one that can be recorded"
+        "The detail names the member and the rule."
+    AdvisoryUnknown "advisory-unknown" NOT_FOUND "The plugin has no such advisory"
+        "`stoa info PLUGIN` shows the open ones."
+    AdvisoryForeign "advisory-foreign" FORBIDDEN "The advisory is the registry's, and its publisher can not change it"
+        "Write to the operator of the registry, or publish one of your own."
+    AdvisoriesFull "advisories-full" CONFLICT "The plugin has as many open advisories as it can have"
+        "Withdraw what is no flaw, or say several flaws in one."
+
     // The set of records.
     SetSize "set-size" UNPROCESSABLE_ENTITY "The set has no releases, or too many"
         "Publish 1 to 20 releases together."

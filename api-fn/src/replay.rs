@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use stoa_core::{
+    advisory::{Advisory, AdvisoryId},
     component::InspectError,
     digest::Digest,
     event::{Event, EventError, Fact, Sealed},
@@ -32,7 +33,8 @@ use crate::{
         plan,
         set::{Attested, Candidate, Set},
     },
-    state::{PluginItem, PublishersItem, ReleaseItem},
+    standing::{Change, Ground, Subject, advisory_writes},
+    state::{AdvisoryItem, PluginItem, PublishersItem, ReleaseItem},
 };
 
 /// Why an archived event was not appended; nothing was written.
@@ -138,6 +140,18 @@ impl Planning<'_> {
             }
             Fact::Yanked { id, version, reason } => self.turned(id, version, Verb::Yank, reason).await,
             Fact::Unyanked { id, version, reason } => self.turned(id, version, Verb::Unyank, reason).await,
+            Fact::TakenDown { id, version, measure, cause, reason } => {
+                let change = Change::TakeDown { measure: *measure, cause: *cause, reason };
+                self.moved(Subject { id, version: version.as_ref() }, change).await
+            }
+            Fact::Restored { id, version, reason } => {
+                self.moved(Subject { id, version: version.as_ref() }, Change::Restore { reason }).await
+            }
+            Fact::Appealed { id, version, reason } => {
+                self.moved(Subject { id, version: version.as_ref() }, Change::Appeal { reason }).await
+            }
+            Fact::AdvisoryPublished { id, advisory } => self.advised(id, &advisory.id, Some(advisory)).await,
+            Fact::AdvisoryWithdrawn { id, advisory, .. } => self.advised(id, advisory, None).await,
             _ => Err(ReplayError::Kind(event.seq)),
         }
     }
@@ -198,6 +212,50 @@ impl Planning<'_> {
             .map_err(|error| self.state(Problem::internal(&error)))?
             .map_err(|source| ReplayError::Component { seq, digest, source })?;
         Ok(facts::Facts { exports, ..facts::Facts::default() })
+    }
+
+    /// The item of the plugin that the event speaks of.
+    async fn plugin(&self, id: &PluginId) -> Result<Kept<PluginItem>, ReplayError> {
+        let event = self.event.event();
+        let found = items::get(self.ledger, id, event.time).await.map_err(|problem| self.state(problem))?;
+        found.ok_or_else(|| self.state(Problem::new(Code::PluginUnknown, format!("there is no plugin `{id}`"))))
+    }
+
+    async fn moved(&self, subject: Subject<'_>, change: Change<'_>) -> Result<Vec<Write>, ReplayError> {
+        let event = self.event.event();
+        let plugin = self.plugin(subject.id).await?;
+        let release = match subject.version {
+            Some(version) => {
+                let unknown =
+                    || ReplayError::Unknown { seq: event.seq, id: subject.id.clone(), version: version.clone() };
+                let found = items::get(self.ledger, (subject.id, version), event.time).await;
+                Some(found.map_err(|problem| self.state(problem))?.ok_or_else(unknown)?)
+            }
+            None => None,
+        };
+        let planned = Ground { plugin, release }.writes(subject, change, event.seq.saturating_sub(1));
+        planned.map(|(_, writes)| writes).map_err(|problem| self.state(problem))
+    }
+
+    /// `None`: it was withdrawn.
+    async fn advised(
+        &self,
+        id: &PluginId,
+        name: &AdvisoryId,
+        advisory: Option<&Advisory>,
+    ) -> Result<Vec<Write>, ReplayError> {
+        let event = self.event.event();
+        let plugin = self.plugin(id).await?;
+        let found = items::get(self.ledger, (id, name), event.time).await;
+        let before: Option<Kept<AdvisoryItem>> = found.map_err(|problem| self.state(problem))?;
+        let known = || before.as_ref().map(|before| before.value.advisory.clone());
+        let said = advisory
+            .cloned()
+            .or_else(known)
+            .ok_or_else(|| self.state(Problem::new(Code::AdvisoryUnknown, format!("`{id}` has no advisory {name}"))))?;
+        let withdrawn = advisory.is_none();
+        let item = AdvisoryItem { format: 1, advisory: said, withdrawn, after: event.seq.saturating_sub(1) };
+        advisory_writes(plugin, before.as_ref(), &item).map_err(|problem| self.state(problem))
     }
 
     async fn turned(

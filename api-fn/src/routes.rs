@@ -1,5 +1,6 @@
 //! The routes: one table, from which the router is built and which the format reference is checked against.
 
+mod advisories;
 mod extract;
 mod keys;
 mod log;
@@ -7,6 +8,7 @@ mod namespaces;
 mod plugins;
 mod publishers;
 mod publishes;
+mod takedowns;
 mod uploads;
 
 use std::time::Duration;
@@ -68,6 +70,11 @@ routes! {
     GET "/v1/plugins/{namespace}/{name}/{version}" "none" => plugins::show_version;
     POST "/v1/plugins/{namespace}/{name}/{version}/yank" "yank:NAMESPACE" => plugins::yank;
     POST "/v1/plugins/{namespace}/{name}/{version}/unyank" "yank:NAMESPACE" => plugins::unyank;
+    POST "/v1/plugins/{namespace}/{name}/takedown" "admin" => takedowns::take_down;
+    POST "/v1/plugins/{namespace}/{name}/restore" "admin" => takedowns::restore;
+    POST "/v1/plugins/{namespace}/{name}/appeal" "publish:NAMESPACE" => takedowns::appeal;
+    POST "/v1/plugins/{namespace}/{name}/advisories" "publish:NAMESPACE" => advisories::publish;
+    POST "/v1/plugins/{namespace}/{name}/advisories/{id}/withdraw" "publish:NAMESPACE" => advisories::withdraw;
 }
 
 pub(crate) use publishers::registry_id;

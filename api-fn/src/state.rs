@@ -7,6 +7,7 @@
 //! | [`NameItem`] of a namespace | `namespace-skeletons` | `SKELETON` | yes |
 //! | [`PluginItem`] | `plugin:NS:NAME` | `about` | yes |
 //! | [`ReleaseItem`] | `plugin:NS:NAME` | `release:VERSION` | yes |
+//! | [`AdvisoryItem`] | `advisories:NS:NAME` | `ID` | yes |
 //! | [`NameItem`] of a plugin | `names:NS` | `SKELETON` | yes |
 //! | [`BucketItem`] | `index-buckets` | `HH` | yes |
 //! | [`KeyItem`] | `keys` | `ID` | no: private |
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use stoa_core::{
+    advisory::{Advisory, AdvisoryId},
     attestation::Attestations,
     digest::Digest,
     event::ActorId,
@@ -29,6 +31,7 @@ use stoa_core::{
     interface::{ExternName, TypeHash},
     publisher::Publishers,
     release::{BlobRef, Export, Import, Kind, Release},
+    standing::{Cause, Measure},
     time::Time,
     version::Version,
 };
@@ -138,6 +141,60 @@ pub struct PluginItem {
     pub versions: BTreeSet<Version>,
     /// At most this many bytes has its index document: see [`crate::publish::budget`].
     pub document_bytes: u64,
+    /// How it was taken down as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takedown: Option<TakedownItem>,
+    /// How many advisories it has that are open.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub advisories: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// How a plugin or a release was taken down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakedownItem {
+    /// What was done.
+    pub measure: Measure,
+    /// Why, for programs.
+    pub cause: Cause,
+    /// The reason given.
+    pub reason: String,
+    /// The end of the log when it was decided, as in [`ReleaseItem::after`].
+    pub after: u64,
+    /// Whether its publisher contradicts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub appealed: bool,
+    /// Whether bytes were deleted because of it: then it can not be restored any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub purged: bool,
+}
+
+/// An advisory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdvisoryItem {
+    /// Always 1.
+    pub format: u32,
+    /// What is known.
+    pub advisory: Advisory,
+    /// Whether it was withdrawn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
+    /// The end of the log when its last event was decided, as in [`ReleaseItem::after`].
+    pub after: u64,
+}
+
+impl Item for AdvisoryItem {
+    type Name<'a> = (&'a PluginId, &'a AdvisoryId);
+
+    fn key((id, advisory): (&PluginId, &AdvisoryId)) -> Result<ItemKey, KeyError> {
+        ItemKey::new(format!("advisories:{id}"), advisory.to_string())
+    }
 }
 
 impl Item for PluginItem {
@@ -172,6 +229,9 @@ pub struct ReleaseItem {
     /// Whether it was yanked, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yanked: Option<YankedItem>,
+    /// How it was taken down by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takedown: Option<TakedownItem>,
 }
 
 /// Exported functions with a structural hash each, by export and name. A function that is exported without an

@@ -11,8 +11,9 @@ mod mirror;
 mod name;
 mod operate;
 mod publish;
+mod takedown;
 
-pub(crate) use self::{admin::*, host::*, keys::*, mirror::*, name::*, operate::*, publish::*};
+pub(crate) use self::{admin::*, host::*, keys::*, mirror::*, name::*, operate::*, publish::*, takedown::*};
 
 /// A registry of WebAssembly plugins whose index nobody can forge.
 #[derive(Debug, Parser)]
@@ -64,6 +65,12 @@ pub(crate) enum Command {
     Yank(Yank),
     /// Put a yanked release back.
     Unyank(Yank),
+    /// Take releases and plugins down, contradict that, and restore them.
+    Takedown(Takedown),
+    /// Make known flaws public, and withdraw what was none.
+    Advisory(AdvisoryArgs),
+    /// Hold what `plugins.lock` names against what is known of it.
+    Audit(Audit),
     /// Show a plugin as the signed index has it.
     Info(Info),
     /// Resolve `plugins.toml` and write `plugins.lock`.

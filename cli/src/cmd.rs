@@ -1,6 +1,8 @@
 //! One module a command.
 
 pub(crate) mod admin;
+pub(crate) mod advisory;
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod demo;
 pub(crate) mod fetch;
@@ -13,6 +15,7 @@ pub(crate) mod policy;
 pub(crate) mod publish;
 pub(crate) mod publisher;
 pub(crate) mod run;
+pub(crate) mod takedown;
 pub(crate) mod trust;
 pub(crate) mod yank;
 
@@ -34,6 +37,11 @@ pub(crate) fn explain(error: stoa_loader::PlanningError) -> crate::report::Failu
             let accept: Vec<_> = asks.iter().map(|ask| format!("--accept {}", ask.release.id)).collect();
             let hint = "nothing was changed; see what it is for, or ask its publisher, then give the same command";
             return Failure::new(chain(&error)).code("P010").hint(format!("{hint} `{}`", accept.join(" ")));
+        }
+        stoa_loader::PlanningError::TakenDown(_) => {
+            return Failure::new(chain(&error)).code("taken-down").hint(
+                "`stoa lock` chooses another version; what runs of a killed release is to be stopped, and looked at",
+            );
         }
         stoa_loader::PlanningError::TooStale { .. } => {
             return Failure::new(chain(&error))

@@ -90,6 +90,16 @@ pub(crate) fn tell(
     }
 }
 
+/// Tells listeners what runs of `plan` though it is quarantined.
+pub(crate) fn warn(bell: &Bell, plan: &Plan, runs: impl Fn(&PlannedPlugin) -> bool) {
+    for planned in plan.plugins().iter().filter(|planned| runs(planned)) {
+        if let Some(takedown) = &planned.quarantined {
+            let (plugin, version, takedown) = (planned.id.clone(), planned.version.clone(), takedown.clone());
+            bell.ring(Event::Quarantined { plugin, version, takedown });
+        }
+    }
+}
+
 /// The makings of the next graph.
 pub(crate) struct Built<S: 'static> {
     /// In load order, each with its rank.
@@ -268,12 +278,13 @@ enum Linked<S: 'static> {
 fn unchanged<'g, S: Send + 'static>(old: &'g Graph<S>, planned: &PlannedPlugin) -> Option<&'g Arc<Slot<S>>> {
     let same = |slot: &&Arc<Slot<S>>| {
         let running = slot.planned();
-        // Neither where the bytes lie nor the place in the host's list changes what runs.
+        // Neither where the bytes lie, nor the place in the host's list, nor what others say of it changes what runs.
         *planned
             == PlannedPlugin {
                 path: planned.path.clone(),
                 held: planned.held.clone(),
                 rank: planned.rank,
+                quarantined: planned.quarantined.clone(),
                 ..running.clone()
             }
     };

@@ -13,6 +13,7 @@ use stoa_core::{
     publisher::{PublisherError, Publishers, Signed},
     release::BlobRef,
     resolve::{Resolved, Source},
+    standing::Standing,
     trust::KeyId,
     version::Version,
 };
@@ -40,9 +41,9 @@ impl Attested {
     }
 
     /// What that is worth to a policy.
-    pub(crate) fn evidence(&self, listing: &Listing) -> Evidence {
+    pub(crate) fn evidence(&self, listing: &Listing, standing: &Standing) -> Evidence {
         let (publisher_keys, provenance) = (Some(self.keys()), Some(self.provenance.clone().into_iter().collect()));
-        Evidence { publisher_keys, provenance, ..Evidence::of(listing) }
+        Evidence { publisher_keys, provenance, ..Evidence::of(listing, standing) }
     }
 }
 
@@ -87,10 +88,18 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// As [`Snapshot::attested`].
-    pub async fn evidence(&self, release: &Exact, listing: &Listing) -> Result<Evidence, RegistryError> {
+    pub async fn evidence(
+        &self,
+        release: &Exact,
+        listing: &Listing,
+        standing: &Standing,
+    ) -> Result<Evidence, RegistryError> {
         let policy = self.registry().policy();
         let attested = self.attested(&release.id, &release.version, listing, Depth::of(policy)).await?;
-        Ok(if policy.asks_for_signatures() { attested.evidence(listing) } else { Evidence::of(listing) })
+        Ok(match policy.asks_for_signatures() {
+            true => attested.evidence(listing, standing),
+            false => Evidence::of(listing, standing),
+        })
     }
 
     async fn attested_by(

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use stoa_core::{digest::Digest, id::PluginId, version::Version};
+use stoa_core::{digest::Digest, id::PluginId, standing::Takedown, version::Version};
 use tokio::sync::broadcast;
 
 use crate::{error::LoaderError, limits::Exceeded};
@@ -27,6 +27,15 @@ pub enum Event {
         plugin: PluginId,
         /// The version that serves now.
         version: Version,
+    },
+    /// A plugin serves, and its release is quarantined: it was kept here before, and is not fetched by anybody any more.
+    Quarantined {
+        /// The plugin.
+        plugin: PluginId,
+        /// Its version.
+        version: Version,
+        /// Since when, and why.
+        takedown: Takedown,
     },
     /// A plugin does not serve any more.
     Removed {

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
-    document::Listing,
+    document::{Document, Listing},
     id::PluginId,
     lock::{Exact, Header, Lock},
     offer,
     policy::{Evidence, Refusal, Verdict},
     resolve::{
-        self, Ask, Bar, Barred, Documents, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source, reachable,
+        self, Ask, Bar, Barred, Documents, Down, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source,
+        reachable,
     },
+    standing::Measure,
     time::DAY,
     trust::Staleness,
     wanted::Wanted,
@@ -37,6 +39,10 @@ pub enum PlanningError {
     /// No set of versions will do, or the lock does not hold.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    /// What was resolved was taken down: nobody loads what was killed, and nobody fetches what is quarantined. Nothing of
+    /// it was fetched.
+    #[error("{}", down(.0))]
+    TakenDown(Vec<Down>),
     /// The host's policy refuses what was chosen or locked. Nothing of it was fetched.
     #[error("{}", told(.0))]
     Policy(Vec<Refusal>),
@@ -81,6 +87,8 @@ pub enum Fetched {
         /// Its size in bytes.
         size: u64,
     },
+    /// This release is quarantined. Its component was kept here before, and goes on.
+    Quarantined(Down),
 }
 
 impl Snapshot<'_> {
@@ -135,11 +143,14 @@ impl Snapshot<'_> {
     ) -> Result<Resolution, ResolveError> {
         let policy = self.registry().policy();
         let signatures = policy.asks_for_signatures();
-        let evidence = |release: &Exact, listing: &Listing| match listing.attestations.signature {
-            _ if !signatures => Some(Evidence::of(listing)),
-            None => Some(Attested::default().evidence(listing)),
-            // Verified once it is chosen: not every signature of the index is fetched.
-            Some(_) => attested.get(release).map(|attested| attested.evidence(listing)),
+        let evidence = |release: &Exact, listing: &Listing, document: &Document| {
+            let standing = document.standing(&release.version);
+            match listing.attestations.signature {
+                _ if !signatures => Some(Evidence::of(listing, &standing)),
+                None => Some(Attested::default().evidence(listing, &standing)),
+                // Verified once it is chosen: not every signature of the index is fetched.
+                Some(_) => attested.get(release).map(|attested| attested.evidence(listing, &standing)),
+            }
         };
         let barred = policy.bars(documents, evidence, self.registry().time());
         let options = self.without_what_is_lacking(lock, documents, options);
@@ -205,6 +216,15 @@ fn told(refusals: &[Refusal]) -> String {
     lines.join("\n  ")
 }
 
+/// What was taken down, a line each.
+fn down(releases: &[Down]) -> String {
+    let one = |down: &Down| match down.takedown.measure {
+        Measure::Kill => down.to_string(),
+        Measure::Quarantine => format!("{down}, and nobody fetches it"),
+    };
+    releases.iter().map(one).collect::<Vec<_>>().join("\n  ")
+}
+
 /// What is new, a line each.
 fn asked(asks: &[Ask]) -> String {
     asks.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
@@ -223,10 +243,30 @@ impl Registry {
         let judge = |plugin: &Resolved| {
             let release = Exact { id: plugin.id.clone(), version: plugin.version.clone() };
             let (publisher_keys, provenance) = (plugin.publisher_keys.clone(), plugin.provenance.clone());
-            let evidence = Evidence { publisher_keys, provenance, ..Evidence::of(&plugin.listing) };
+            let evidence = Evidence { publisher_keys, provenance, ..Evidence::of(&plugin.listing, &plugin.standing) };
             policy.judge(&release, &evidence, now)
         };
         from_registry.map(judge).collect()
+    }
+
+    /// What of `resolution` was taken down, by the index as it is held now: the resolution may be of an older one.
+    async fn taken_down(&self, resolution: &Resolution) -> Result<Vec<Down>, RegistryError> {
+        let held = match self.cached().await {
+            Ok(snapshot) => Some(snapshot),
+            Err(RegistryError::NothingKept { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let mut down = Vec::new();
+        for plugin in resolution.plugins.iter().filter(|plugin| matches!(plugin.source, Source::Registry(_))) {
+            let release = Exact { id: plugin.id.clone(), version: plugin.version.clone() };
+            let now = match &held {
+                Some(snapshot) => snapshot.document(&release.id).await?,
+                None => None,
+            };
+            let standing = now.map_or_else(|| plugin.standing.clone(), |document| document.standing(&release.version));
+            down.extend(standing.takedown.map(|takedown| Down { release, takedown }));
+        }
+        Ok(down)
     }
 
     fn permits(&self, resolution: &Resolution) -> Result<(), PlanningError> {
@@ -235,8 +275,8 @@ impl Registry {
     }
 
     /// Fetches what `resolution` names, in parallel, and makes it a plan. What the policy refuses is not fetched, nor
-    /// anything while there is something to agree to. Components that are kept and still
-    /// have their digest are not fetched again.
+    /// anything while there is something to agree to, or something that was taken down. Components that are kept and still
+    /// have their digest are not fetched again; a quarantined one has to be.
     ///
     /// # Errors
     /// [`PlanningError`].
@@ -250,11 +290,27 @@ impl Registry {
         if !resolution.asks.is_empty() {
             return Err(PlanningError::Consent(resolution.asks.clone()));
         }
+        let down = self.taken_down(resolution).await?;
+        let refused = |down: &&Down| {
+            let plugin = resolution.plugins.iter().find(|plugin| plugin.id == down.release.id);
+            down.takedown.measure == Measure::Kill || plugin.is_none_or(|plugin| !self.keeps(plugin.listing.artifact))
+        };
+        let refused: Vec<Down> = down.iter().filter(refused).cloned().collect();
+        if !refused.is_empty() {
+            return Err(PlanningError::TakenDown(refused));
+        }
+        for quarantined in &down {
+            tracing::warn!("{quarantined}, and goes on here");
+            progress(Fetched::Quarantined(quarantined.clone()));
+        }
+        let quarantined: BTreeMap<_, _> = down.into_iter().map(|down| (down.release.id, down.takedown)).collect();
+        let quarantined = &quarantined;
         let progress = &progress;
         let plugins = stream::iter(resolution.plugins.iter().enumerate()).map(|(place, resolved)| async move {
             let component = self.obtain(resolved.listing.artifact).await?;
             progress(Fetched::Component { id: resolved.id.clone(), size: resolved.listing.artifact.size });
-            planned(resolved, wanted, component, place)
+            let quarantined = quarantined.get(&resolved.id).cloned();
+            planned(resolved, wanted, component, place).map(|plugin| PlannedPlugin { quarantined, ..plugin })
         });
         let plugins: Vec<PlannedPlugin> = plugins.buffered(PARALLEL).try_collect().await?;
         Ok(Plan::new(plugins)?)
@@ -285,6 +341,7 @@ fn planned(
         runtime: RuntimeOptions { reload: resolved.listing.runtime.reload },
         config: settings(&resolved.id, wanted)?,
         rank: u32::try_from(rank).unwrap_or(u32::MAX),
+        quarantined: None,
     })
 }
 

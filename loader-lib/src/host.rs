@@ -160,6 +160,7 @@ impl<S: Send + 'static> Host<S> {
         let gone = std::mem::replace(&mut turn.gone, gone);
         drop(turn);
         apply::tell(&self.0.shared.bell, &outcome.applied, |id| Some(graph.plugin(id).ok()?.planned().version.clone()));
+        apply::warn(&self.0.shared.bell, &plan, |planned| graph.slot(&planned.key()).is_some());
         let retired: Vec<_> = old
             .in_order()
             .filter(|slot| !graph.slot(slot.key()).is_some_and(|new| Arc::ptr_eq(new, slot)))

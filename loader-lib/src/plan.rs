@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use stoa_core::{digest::Digest, id::PluginId, version::Version};
+use stoa_core::{digest::Digest, id::PluginId, standing::Takedown, version::Version};
 
 pub use stoa_core::release::{OnFailure, Reload};
 
@@ -73,6 +73,8 @@ pub struct PlannedPlugin {
     pub config: BTreeMap<String, ConfigValue>,
     /// Its place in the host's own list: the order of implementors.
     pub rank: u32,
+    /// How it was quarantined, where it was: then it runs from what was kept before.
+    pub quarantined: Option<Takedown>,
 }
 
 impl PlannedPlugin {

@@ -538,6 +538,11 @@ impl Registry {
         Ok(Obtained { path, held: kept.is_none().then(|| bytes.into()) })
     }
 
+    /// Whether the bytes that `blob` names are kept here, whole.
+    pub(crate) fn keeps(&self, blob: BlobRef) -> bool {
+        self.cache.content(Kind::Artifact, blob.digest).is_some()
+    }
+
     /// The bytes that `blob` names, kept where that is possible.
     ///
     /// # Errors

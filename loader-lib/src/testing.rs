@@ -60,6 +60,7 @@ impl PlanBuilder {
             runtime: RuntimeOptions::default(),
             config: Default::default(),
             rank: u32::try_from(self.plugins.len())?,
+            quarantined: None,
         })
     }
 

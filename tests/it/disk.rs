@@ -50,7 +50,7 @@ fn health(server: &Server) -> Value {
 }
 
 /// The health as soon as it is as expected.
-fn health_when(server: &Server, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn health_when(server: &Server, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
     let until = Instant::now() + PATIENCE;
     loop {
         let health = health(server);

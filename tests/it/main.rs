@@ -22,4 +22,5 @@ mod races;
 mod readme;
 mod serve;
 mod signer;
+mod takedown;
 mod tree;

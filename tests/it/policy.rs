@@ -5,13 +5,13 @@ use std::fs;
 use crate::process::{Ran, Server, Stage, assert_said};
 
 /// A host that wants `demo:answer`, in a folder of its own.
-struct Host<'s> {
+pub(crate) struct Host<'s> {
     stage: &'s Stage,
     folder: String,
 }
 
 impl<'s> Host<'s> {
-    fn new(stage: &'s Stage, server: &Server, name: &str, wanted: &str) -> Self {
+    pub(crate) fn new(stage: &'s Stage, server: &Server, name: &str, wanted: &str) -> Self {
         let folder = stage.path(name);
         fs::create_dir(&folder).expect("a new folder");
         let wanted = format!(
@@ -22,15 +22,15 @@ impl<'s> Host<'s> {
         Self { stage, folder }
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         format!("{}/{name}", self.folder)
     }
 
-    fn policy(&self, rules: &str) {
+    pub(crate) fn policy(&self, rules: &str) {
         fs::write(self.file("policy.toml"), format!("version = 1\n{rules}")).expect("a policy");
     }
 
-    fn stoa(&self, command: &[&str]) -> Ran {
+    pub(crate) fn stoa(&self, command: &[&str]) -> Ran {
         let [wanted, lock, cache] = ["plugins.toml", "plugins.lock", "cache"].map(|name| self.file(name));
         let files = ["--wanted", &wanted, "--lock", &lock, "--cache", &cache];
         self.stage.run(command.iter().copied().chain(files))

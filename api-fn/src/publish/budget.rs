@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stoa_core::{
+    advisory::{Advisory, Issuer},
     attestation::Attestations,
+    canonical,
     digest::Digest,
     document::{Document, DocumentError, MAX_DOCUMENT_BYTES},
     event::{ActorId, Event, Fact},
@@ -26,9 +28,14 @@ use crate::{
 /// What a document takes without any release: its own members (at most 512 bytes), and what the newest release
 /// says of itself, which is part of a record.
 pub const FIXED: u64 = MAX_RECORD_BYTES as u64 + 512;
-/// Room that releases leave for yanks: some 200 with a reason of 250 bytes and as many with shorter ones. A
-/// plugin that is full of releases must still be able to take one back.
+/// Room that releases leave for what is said of them later. A plugin that is full of releases must still be able to take
+/// one back: half of it is for yanks and its publisher's advisories, some 100 yanks with a reason of 250 bytes and as many
+/// with shorter ones.
 pub const RESERVED_FOR_YANKS: u64 = 128 * 1024;
+/// The other half is the operator's, whatever publishers fill the first with.
+pub const RESERVED_FOR_OPERATOR: u64 = 64 * 1024;
+/// And the last of it is for a takedown of the whole plugin, which therefore always fits.
+const RESERVED_FOR_THE_WHOLE: u64 = 8 * 1024;
 /// A place in the table of interfaces takes up to five digits and a comma; the measured release has the first
 /// places, which take one digit.
 const PLACE: u64 = 5;
@@ -80,6 +87,19 @@ pub fn of_yank(reason: &str) -> u64 {
     2 * reason.len() as u64 + 64
 }
 
+/// How many bytes a takedown with this reason adds at the most, by itself and with an appeal.
+pub fn of_takedown(reason: &str) -> u64 {
+    2 * reason.len() as u64 + 320
+}
+
+/// How many bytes an advisory adds at the most: itself and two times.
+///
+/// # Errors
+/// [`DocumentError`], which no valid advisory meets.
+pub fn of_advisory(advisory: &Advisory) -> Result<u64, DocumentError> {
+    Ok(canonical::to_bytes(advisory)?.len() as u64 + 160)
+}
+
 /// Checks that a document of `bytes` has room for a release more.
 ///
 /// # Errors
@@ -94,7 +114,33 @@ pub fn check_release(id: &PluginId, version: &Version, bytes: u64) -> Result<(),
 /// # Errors
 /// [`Code::DocumentFull`].
 pub fn check_yank(id: &PluginId, version: &Version, bytes: u64) -> Result<(), Problem> {
-    check(&format!("`{id}` with the yank of {version}"), bytes, MAX_DOCUMENT_BYTES as u64)
+    check(&format!("`{id}` with the yank of {version}"), bytes, MAX_DOCUMENT_BYTES as u64 - RESERVED_FOR_OPERATOR)
+}
+
+/// Checks that a document of `bytes` has room for a takedown more: of one version, or of the whole plugin.
+///
+/// # Errors
+/// [`Code::DocumentFull`].
+pub fn check_takedown(id: &PluginId, version: Option<&Version>, bytes: u64) -> Result<(), Problem> {
+    let limit = MAX_DOCUMENT_BYTES as u64;
+    match version {
+        Some(version) => {
+            check(&format!("`{id}` with the takedown of {version}"), bytes, limit - RESERVED_FOR_THE_WHOLE)
+        }
+        None => check(&format!("`{id}` taken down"), bytes, limit),
+    }
+}
+
+/// Checks that a document of `bytes` has room for an advisory more of this issuer's.
+///
+/// # Errors
+/// [`Code::DocumentFull`].
+pub fn check_advisory(id: &PluginId, issuer: Issuer, bytes: u64) -> Result<(), Problem> {
+    let reserved = match issuer {
+        Issuer::Registry => RESERVED_FOR_THE_WHOLE,
+        Issuer::Publisher => RESERVED_FOR_OPERATOR,
+    };
+    check(&format!("`{id}` with the advisory"), bytes, MAX_DOCUMENT_BYTES as u64 - reserved)
 }
 
 fn check(what: &str, bytes: u64, limit: u64) -> Result<(), Problem> {

@@ -64,7 +64,10 @@ fn release_writes(candidate: &Candidate, gathered: &Gathered, facts: &Facts) -> 
     let mut versions = known.plugins.get(id).map(|plugin| plugin.versions.clone()).unwrap_or_default();
     versions.insert(version.clone());
     let document_bytes = document_bytes(candidate, known)?;
-    let plugin = PluginItem { format: 1, id: id.clone(), kind: release.kind, versions, document_bytes };
+    let (takedown, advisories) =
+        known.plugins.get(id).map(|plugin| (plugin.takedown.clone(), plugin.advisories)).unwrap_or_default();
+    let (plugin_id, kind) = (id.clone(), release.kind);
+    let plugin = PluginItem { format: 1, id: plugin_id, kind, versions, document_bytes, takedown, advisories };
     let expect = revisions.get(id).map_or(Expect::Absent, |revision| Expect::Revision(*revision));
     let item = ReleaseItem {
         format: 1,
@@ -76,6 +79,7 @@ fn release_writes(candidate: &Candidate, gathered: &Gathered, facts: &Facts) -> 
         exports: release.exports.clone(),
         functions: facts.get(id).map(|found| found.exports.clone()).unwrap_or_default(),
         yanked: None,
+        takedown: None,
     };
     let mut writes =
         vec![items::put(id, &plugin, expect, None)?, items::put((id, version), &item, Expect::Absent, None)?];

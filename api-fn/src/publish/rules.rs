@@ -12,6 +12,7 @@ use crate::{
         set::{Candidate, Set},
         signing,
     },
+    state::TakedownItem,
 };
 
 /// Decides on a set and gives the records that are new. Records that are published already, word for word,
@@ -30,6 +31,7 @@ pub fn fresh<'s>(set: &'s Set, known: &Known) -> Result<Vec<&'s Candidate>, Prob
         check_namespace(release, known)?;
         check_name(&release.id, known)?;
         check_kind(release, known)?;
+        check_standing(release, known)?;
         check_dependencies(release, set, known)?;
         signing::check_demand(candidate, known)?;
         fresh.push(candidate);
@@ -104,6 +106,18 @@ fn check_kind(release: &Release, known: &Known) -> Result<(), Problem> {
             Err(Problem::new(Code::KindDiffers, detail))
         }
         _ => Ok(()),
+    }
+}
+
+fn check_standing(release: &Release, known: &Known) -> Result<(), Problem> {
+    let plugin = known.plugins.get(&release.id);
+    match plugin.and_then(|plugin| plugin.takedown.as_ref()) {
+        Some(TakedownItem { measure, reason, .. }) => {
+            let (id, version, state) = (&release.id, &release.version, measure.state());
+            let detail = format!("`{id}` is {state} ({reason}), and {version} would be a release of it");
+            Err(Problem::new(Code::PluginTakenDown, detail))
+        }
+        None => Ok(()),
     }
 }
 

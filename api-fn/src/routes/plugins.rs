@@ -11,7 +11,10 @@ use stoa_core::{
     version::Version,
 };
 
-use super::extract::{Segments, parse};
+use super::{
+    extract::{Segments, parse},
+    takedowns,
+};
 use crate::{
     App,
     auth::Caller,
@@ -20,7 +23,8 @@ use crate::{
     items::{self, Kept, Outcome, event_after, operation},
     problem::{Code, Problem},
     scope::Need,
-    state::{PluginItem, ReleaseItem},
+    standing::Subject,
+    state::{PluginItem, ReleaseItem, TakedownItem},
 };
 
 #[derive(Serialize)]
@@ -29,13 +33,16 @@ pub(super) struct Plugin {
     kind: Kind,
     /// In order of precedence, yanked ones too.
     versions: Vec<Version>,
+    /// How it was taken down as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    takedown: Option<takedowns::Shown>,
 }
 
 #[derive(Serialize)]
 pub(super) struct Release {
     id: PluginId,
     version: Version,
-    /// `listed` or `yanked`.
+    /// `listed`, `yanked`, `quarantined` or `killed`: the last that holds.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -46,6 +53,9 @@ pub(super) struct Release {
     /// The event that yanked it.
     #[serde(skip_serializing_if = "Option::is_none")]
     yanked_seq: Option<u64>,
+    /// How it was taken down, by itself or with its plugin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    takedown: Option<takedowns::Shown>,
 }
 
 /// Shows a plugin.
@@ -54,8 +64,12 @@ pub(super) async fn show(
     Segments((namespace, name)): Segments<(String, String)>,
 ) -> Result<axum::Json<Plugin>, Problem> {
     let id = PluginId::new(parse(&namespace)?, parse(&name)?);
-    let PluginItem { id, kind, versions, .. } = plugin(&app, &id).await?.value;
-    Ok(axum::Json(Plugin { id, kind, versions: versions.into_iter().collect() }))
+    let PluginItem { id, kind, versions, takedown, .. } = plugin(&app, &id).await?.value;
+    let takedown = match takedown {
+        Some(item) => Some(takedowns::shown(app.ledger.as_ref(), Subject { id: &id, version: None }, &item).await?),
+        None => None,
+    };
+    Ok(axum::Json(Plugin { id, kind, versions: versions.into_iter().collect(), takedown }))
 }
 
 /// Shows a release.
@@ -64,9 +78,9 @@ pub(super) async fn show_version(
     Segments(place): Segments<(String, String, String)>,
 ) -> Result<axum::Json<Release>, Problem> {
     let (id, version) = place_of(&place)?;
-    plugin(&app, &id).await?;
+    let whole = plugin(&app, &id).await?.value.takedown;
     let item = release(&app, &id, &version).await?.value;
-    shown(&app, id, item).await.map(axum::Json)
+    shown(&app, id, item, whole).await.map(axum::Json)
 }
 
 #[derive(Deserialize)]
@@ -113,13 +127,14 @@ async fn change(
         let after = app.ledger.head().await.map_err(|error| items::ledger_problem(&error))?.seq;
         let (plugin, release) = (plugin(app, &id).await?, release(app, &id, &version).await?);
         if (verb == Verb::Yank) == release.value.yanked.is_some() {
-            return shown(app, id, release.value).await;
+            return shown(app, id, release.value, plugin.value.takedown).await;
         }
         let turn = Turn { id: &id, version: &version, verb, reason, after };
+        let whole = plugin.value.takedown.clone();
         if let Outcome::Done = commit(app, caller, &turn, plugin, &release).await? {
             app.bell.ring();
             let changed = turn.release(&release.value);
-            return shown(app, id, changed).await;
+            return shown(app, id, changed, whole).await;
         }
     }
     Err(Problem::new(Code::Contended, format!("`{id}` {version} met changes by others {ATTEMPTS} times")))
@@ -143,18 +158,23 @@ fn place_of((namespace, name, version): &(String, String, String)) -> Result<(Pl
     Ok((PluginId::new(parse(namespace)?, parse(name)?), parse(version)?))
 }
 
-async fn plugin(app: &App, id: &PluginId) -> Result<Kept<PluginItem>, Problem> {
+/// The plugin that an address names.
+pub(super) fn id_of((namespace, name): &(String, String)) -> Result<PluginId, Problem> {
+    Ok(PluginId::new(parse(namespace)?, parse(name)?))
+}
+
+pub(super) async fn plugin(app: &App, id: &PluginId) -> Result<Kept<PluginItem>, Problem> {
     let found = items::get::<PluginItem>(app.ledger.as_ref(), id, app.clock.now()).await?;
     found.ok_or_else(|| Problem::new(Code::PluginUnknown, format!("there is no plugin `{id}`")))
 }
 
-async fn release(app: &App, id: &PluginId, version: &Version) -> Result<Kept<ReleaseItem>, Problem> {
+pub(super) async fn release(app: &App, id: &PluginId, version: &Version) -> Result<Kept<ReleaseItem>, Problem> {
     let now: Time = app.clock.now();
     let found = items::get::<ReleaseItem>(app.ledger.as_ref(), (id, version), now).await?;
     found.ok_or_else(|| Problem::new(Code::VersionUnknown, format!("`{id}` has no version {version}")))
 }
 
-async fn shown(app: &App, id: PluginId, item: ReleaseItem) -> Result<Release, Problem> {
+async fn shown(app: &App, id: PluginId, item: ReleaseItem, whole: Option<TakedownItem>) -> Result<Release, Problem> {
     let ledger = app.ledger.as_ref();
     let published = event_after(ledger, item.after, |fact| {
         matches!(fact, Fact::Released { releases, .. }
@@ -172,8 +192,20 @@ async fn shown(app: &App, id: PluginId, item: ReleaseItem) -> Result<Release, Pr
             Some(event.await?.event().seq)
         }
     };
+    // The stronger of the two, and its own where both are the same.
+    let (subject, takedown) = match (&item.takedown, &whole) {
+        (Some(own), Some(whole)) if whole.measure > own.measure => (None, Some(whole)),
+        (None, whole) => (None, whole.as_ref()),
+        (own, _) => (Some(&item.version), own.as_ref()),
+    };
+    let takedown = match takedown {
+        Some(item) => Some(takedowns::shown(ledger, Subject { id: &id, version: subject }, item).await?),
+        None => None,
+    };
+    let yanked = if item.yanked.is_some() { "yanked" } else { "listed" };
     Ok(Release {
-        state: if item.yanked.is_some() { "yanked" } else { "listed" },
+        state: takedown.as_ref().map_or(yanked, takedowns::Shown::state),
+        takedown,
         reason: item.yanked.map(|yanked| yanked.reason),
         version: item.version,
         artifact: item.artifact,

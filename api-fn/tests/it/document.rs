@@ -52,6 +52,21 @@ async fn the_count_is_never_below_the_document_and_not_far_above() {
         let reason: Value = json!({"reason": "\"".repeat(500)});
         registry.post(&path, &registry.demo, reason).await.ok();
     }
+    let reason = "\"".repeat(500);
+    for version in [json!("0.1.0"), json!("1.0.0"), Value::Null] {
+        let body = json!({"version": version, "measure": "kill", "cause": "impersonation", "reason": reason});
+        registry.post("/api/v1/plugins/demo/markdown/takedown", &registry.admin, body).await.ok();
+        let body = json!({"version": version, "reason": reason});
+        registry.post("/api/v1/plugins/demo/markdown/appeal", &registry.demo, body).await.ok();
+    }
+    for summary in ["\"".repeat(200), "b".to_owned()] {
+        let body = json!({
+            "id": "CVE-2026-1", "severity": "critical", "summary": summary, "affected": ["*"], "link": "https://a.b/",
+        });
+        registry.post("/api/v1/plugins/demo/markdown/advisories", &registry.demo, body).await.ok();
+        let (counted, real) = (item(&registry, &id).await.0.document_bytes, document(&registry, &id).await);
+        assert!(counted >= real, "{counted} counted, {real} real");
+    }
     let (counted, real) = (item(&registry, &id).await.0.document_bytes, document(&registry, &id).await);
     assert!(counted >= real, "{counted} counted, {real} real");
     assert!(counted - budget::FIXED < 2 * real, "{counted} counted, {real} real: a bound this loose wastes room");
@@ -62,16 +77,8 @@ async fn a_full_document_takes_no_release_but_yanks() {
     let registry = Registry::new().await;
     let id: PluginId = "demo:markdown".parse().expect("an id");
     registry.publish(&[&Plugin::simple("demo:markdown", "1.0.0")]).await.ok();
-    let (mut value, revision) = item(&registry, &id).await;
-    value.document_bytes = 1024 * 1024 - budget::RESERVED_FOR_YANKS;
-    let write = Write {
-        key: PluginItem::key(&id).expect("a key"),
-        expect: Expect::Revision(revision),
-        action: Action::Put { value: serde_json::to_vec(&value).expect("JSON"), expires: None },
-    };
-    let operation = OperationId::random().expect("randomness");
-    let transaction = Transaction { operation, draft: None, writes: vec![write] };
-    registry.ledger.commit(&transaction, Time::from_unix(NOW)).await.expect("a commit");
+    let full = 1024 * 1024 - budget::RESERVED_FOR_YANKS;
+    registry.fill("demo:markdown", full).await;
 
     let listing = registry.listing().await;
     registry.publish(&[&Plugin::simple("demo:markdown", "1.0.1")]).await.refused(Code::DocumentFull);
@@ -79,9 +86,22 @@ async fn a_full_document_takes_no_release_but_yanks() {
     let yank = json!({"reason": "Full"});
     registry.post("/api/v1/plugins/demo/markdown/1.0.0/yank", &registry.demo, yank.clone()).await.ok();
     registry.post("/api/v1/plugins/demo/markdown/1.0.0/unyank", &registry.demo, yank).await.ok();
-    assert_eq!(
-        item(&registry, &id).await.0.document_bytes,
-        value.document_bytes,
-        "an unyank gives back what a yank took"
-    );
+    assert_eq!(item(&registry, &id).await.0.document_bytes, full, "an unyank gives back what a yank took");
+}
+
+impl Registry {
+    /// Lets the document of a plugin count as so long.
+    pub(crate) async fn fill(&self, plugin: &str, bytes: u64) {
+        let id: PluginId = plugin.parse().expect("an id");
+        let (mut value, revision) = item(self, &id).await;
+        value.document_bytes = bytes;
+        let write = Write {
+            key: PluginItem::key(&id).expect("a key"),
+            expect: Expect::Revision(revision),
+            action: Action::Put { value: serde_json::to_vec(&value).expect("JSON"), expires: None },
+        };
+        let operation = OperationId::random().expect("randomness");
+        let transaction = Transaction { operation, draft: None, writes: vec![write] };
+        self.ledger.commit(&transaction, Time::from_unix(NOW)).await.expect("a commit");
+    }
 }

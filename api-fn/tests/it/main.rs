@@ -13,5 +13,6 @@ mod requests;
 mod signing;
 mod support;
 mod sweep;
+mod takedown;
 mod uses;
 mod yank;

@@ -27,6 +27,10 @@ enum Deed {
     Publish(u8),
     Yank(u8, u8),
     Unyank(u8, u8),
+    /// Does this to a version of a plugin, or to the plugin.
+    Stand(&'static str, u8, Option<u8>),
+    /// Makes one of two flaws known, or withdraws it.
+    Flaw(bool, u8, bool),
     /// The clock goes on, or back.
     Wait(i8),
 }
@@ -37,6 +41,9 @@ fn deed() -> impl Strategy<Value = Deed> {
         4 => (1u8..8).prop_map(Deed::Publish),
         2 => (0u8..3, 0u8..3).prop_map(|(name, version)| Deed::Yank(name, version)),
         2 => (0u8..3, 0u8..3).prop_map(|(name, version)| Deed::Unyank(name, version)),
+        3 => (prop::sample::select(vec!["quarantine", "kill", "restore", "appeal"]), 0u8..3, prop::option::of(0u8..2))
+            .prop_map(|(verb, name, version)| Deed::Stand(verb, name, version)),
+        2 => (any::<bool>(), 0u8..3, any::<bool>()).prop_map(|(known, name, which)| Deed::Flaw(known, name, which)),
         1 => any::<i8>().prop_map(Deed::Wait),
     ]
 }
@@ -58,11 +65,42 @@ async fn carry_out(registry: &Registry, deed: &Deed, published: &mut [u32; 3]) {
         Deed::Publish(bits) => {
             let chosen: Vec<usize> = (0..NAMES.len()).filter(|at| bits & (1 << at) != 0).collect();
             let set: Vec<Plugin> = chosen.iter().map(|at| plugin(NAMES[*at], published[*at])).collect();
-            registry.publish(&set.iter().collect::<Vec<_>>()).await.ok();
+            let answer = registry.publish(&set.iter().collect::<Vec<_>>()).await;
+            if answer.body["code"] == "plugin-taken-down" {
+                return;
+            }
+            answer.ok();
             chosen.iter().for_each(|at| published[*at] += 1);
         }
         Deed::Yank(name, version) => turn(registry, "yank", *name, *version).await,
         Deed::Unyank(name, version) => turn(registry, "unyank", *name, *version).await,
+        Deed::Stand(verb, name, version) => {
+            let path = format!("/api/v1/plugins/demo/{}/", NAMES[usize::from(*name)]);
+            let version = version.map(|minor| format!("1.{minor}.0"));
+            let reason = format!("because of {name}");
+            let (path, body) = match *verb {
+                "restore" | "appeal" => (format!("{path}{verb}"), json!({"version": version, "reason": reason})),
+                measure => (
+                    format!("{path}takedown"),
+                    json!({"version": version, "measure": measure, "cause": "malware", "reason": reason}),
+                ),
+            };
+            registry.post(&path, &registry.admin, body).await;
+        }
+        Deed::Flaw(known, name, which) => {
+            let path = format!("/api/v1/plugins/demo/{}/advisories", NAMES[usize::from(*name)]);
+            let (id, reason) = (if *which { "CVE-2026-1" } else { "CVE-2026-2" }, "It was none");
+            let flaw = json!({
+                "id": id, "severity": "low", "summary": format!("Of {published:?}"), "affected": ["*"],
+                "link": "https://example.com/",
+            });
+            match known {
+                true => registry.post(&path, &registry.demo, flaw).await,
+                false => {
+                    registry.post(&format!("{path}/{id}/withdraw"), &registry.demo, json!({"reason": reason})).await
+                }
+            };
+        }
         Deed::Wait(seconds) => registry.clock.advance(i64::from(*seconds)),
     }
 }
@@ -79,6 +117,7 @@ async fn state(registry: &Registry, ledger: &MemoryLedger) -> Vec<(ItemKey, Item
     let mut partitions = vec!["namespaces".to_owned(), "namespace-skeletons".into(), "index-buckets".into()];
     partitions.push("names:demo".to_owned());
     partitions.extend(NAMES.iter().map(|name| format!("plugin:demo:{name}")));
+    partitions.extend(NAMES.iter().map(|name| format!("advisories:demo:{name}")));
     let mut items = Vec::new();
     for partition in partitions {
         let now = stoa_api::Clock::now(&*registry.clock);

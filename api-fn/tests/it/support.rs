@@ -230,6 +230,11 @@ impl Registry {
                 }
                 Fact::Yanked { id, version, .. } | Fact::Unyanked { id, version, .. } => format!("{id} {version}"),
                 Fact::NamespaceCreated { namespace } => namespace.to_string(),
+                Fact::TakenDown { id, version, .. }
+                | Fact::Restored { id, version, .. }
+                | Fact::Appealed { id, version, .. } => {
+                    format!("{id} {}", version.as_ref().map(ToString::to_string).unwrap_or_default())
+                }
                 _ => String::new(),
             };
             format!("{} {} {} {names}", event.seq, event.actor, fact["type"].as_str().unwrap_or_default())

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, time::Instant};
 
-use stoa_core::{id::PluginId, path::PublicPath};
+use stoa_core::{id::PluginId, path::PublicPath, resolve::Known};
 use stoa_loader::{Cache, Refresh, Registry, TrustRoot};
 
 use super::{Outcome, clock};
@@ -27,7 +27,8 @@ async fn read(root: Vec<u8>, state: &str, url: &str, ids: &[PluginId]) -> Outcom
     let registry = Registry::open(url, TrustRoot::pinned(root), Cache::at(state)?).await?;
     let snapshot = registry.sync(Refresh::Always).await?;
     let documents = snapshot.documents(|_| ids.to_vec()).await?;
-    Ok(documents.iter().map(|(id, document)| (PublicPath::target_path(id), document.as_ref().map(|d| d.seq))).collect())
+    let seq = |known: &Known| if let Known::Document(document) = known { Some(document.seq) } else { None };
+    Ok(documents.iter().map(|(id, known)| (PublicPath::target_path(id), seq(known))).collect())
 }
 
 /// What is kept, verified from the pinned root without a connection: root, timestamp, snapshot, the roles on the way to
@@ -36,7 +37,7 @@ pub(super) async fn read_kept(root: &[u8], state: &str, url: &str, ids: &[Plugin
     let registry = Registry::open_offline(url, TrustRoot::pinned(root), Cache::at(state)?).await?;
     let snapshot = registry.cached().await?;
     let documents = snapshot.documents(|_| ids.to_vec()).await?;
-    match documents.iter().find(|(_, document)| document.is_none()) {
+    match documents.iter().find(|(_, known)| !matches!(known, Known::Document(_))) {
         Some((id, _)) => Err(format!("`{id}` is not kept").into()),
         None => Ok(()),
     }

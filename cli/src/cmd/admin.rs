@@ -8,7 +8,7 @@ use crate::{
     report::{DIM, Failure, GOOD, NAME, Output, WARN},
 };
 
-fn api(admin: &Admin) -> Result<Api, Failure> {
+pub(crate) fn api(admin: &Admin) -> Result<Api, Failure> {
     let key = admin.api_key.as_deref();
     let key = key.ok_or_else(|| {
         Failure::new("this needs an API key with the scope admin").hint("give --api-key, or set STOA_API_KEY")

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use stoa_core::{
+    advisory::Content,
     document::{Document, Listing, State},
     id::PluginId,
     publisher::Publishers,
     release::Provider,
+    standing,
     time::Time,
     trust::KeyId,
     version::Version,
@@ -18,7 +20,7 @@ use crate::{
     args::Info,
     host,
     progress::Spinner,
-    report::{DIM, Failure, NAME, Output, WARN, chain, harmless},
+    report::{BAD, DIM, Failure, NAME, Output, WARN, chain, harmless},
 };
 
 /// How many versions are shown to people; programs get all.
@@ -124,14 +126,19 @@ impl Standing {
 
 fn text(document: &Document, standing: Option<&Standing>, seq: u64) -> String {
     let about = &document.about;
+    // What was taken down does not speak for itself.
+    let silenced = document.takedown_of(&about.version).is_some();
+    let description = if silenced { String::new() } else { format!("{}\n", harmless(&about.description)) };
     let mut text = format!(
-        "{NAME}{}{NAME:#} {}  {DIM}{}{DIM:#}\n{}\n",
+        "{NAME}{}{NAME:#} {}  {DIM}{}{DIM:#}\n{description}",
         document.id,
         about.version,
         harmless(&about.license),
-        harmless(&about.description)
     );
-    if let Some(repository) = &about.repository {
+    if let Some(takedown) = &document.takedown {
+        let _infallible = writeln!(text, "{BAD}{}{BAD:#}, with all its versions", harmless(&takedown.to_string()));
+    }
+    if let Some(repository) = about.repository.as_ref().filter(|_| !silenced) {
         let _infallible = writeln!(text, "{DIM}{}{DIM:#}", harmless(repository));
     }
     if let Some((_, newest)) = document.newest() {
@@ -156,11 +163,22 @@ fn text(document: &Document, standing: Option<&Standing>, seq: u64) -> String {
             listing.published_at,
             listing.artifact.size,
             if listing.attestations.signature.is_some() { "signed" } else { "unsigned" },
-            state(listing)
+            state(&document.standing(version), listing)
         );
     }
     if let Some(more) = document.releases.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         let _infallible = writeln!(text, "  {DIM}and {more} more: --json shows all{DIM:#}");
+    }
+    for listed in document.advisories.values() {
+        let Content { severity, summary, affected, link, .. } = &listed.advisory.content;
+        let affected: Vec<String> = affected.iter().map(ToString::to_string).collect();
+        let _infallible = writeln!(
+            text,
+            "  {WARN}{} ({severity}){WARN:#} {}: {}\n    {DIM}{link}{DIM:#}",
+            listed.advisory.id,
+            affected.join(" or "),
+            harmless(summary.as_str()),
+        );
     }
     let _infallible = write!(text, "{DIM}signed up to event {seq}{DIM:#}");
     text
@@ -176,11 +194,24 @@ fn provider(from: Provider) -> &'static str {
     }
 }
 
-fn state(listing: &Listing) -> String {
-    match &listing.state {
+fn state(standing: &standing::Standing, listing: &Listing) -> String {
+    let advisories: Vec<String> = standing
+        .advisories
+        .iter()
+        .map(|open| format!("{} {}", open.advisory.content.severity, open.advisory.id))
+        .collect();
+    let flaws = match advisories.is_empty() {
+        true => String::new(),
+        false => format!("  {WARN}{}{WARN:#}", advisories.join(", ")),
+    };
+    if let Some(takedown) = &standing.takedown {
+        return format!("{BAD}{}{BAD:#}{flaws}", harmless(&takedown.to_string()));
+    }
+    let state = match &listing.state {
         State::Yanked { reason, .. } => format!("{WARN}yanked{WARN:#}: {}", harmless(reason)),
         _ => format!("{DIM}{}{DIM:#}", listing.artifact.digest.short(16)),
-    }
+    };
+    format!("{state}{flaws}")
 }
 
 fn json(document: &Document, standing: Option<&Standing>, seq: u64) -> Result<Value, Failure> {

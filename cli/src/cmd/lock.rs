@@ -40,6 +40,13 @@ pub(crate) async fn run(args: &args::Lock, output: Output) -> Result<(), Failure
     for left in &resolution.left_out {
         output.note(format_args!("{WARN}left out{WARN:#} {NAME}{}{NAME:#}: {}", left.id, left.why));
     }
+    for plugin in &resolution.plugins {
+        if let Some(takedown) = &plugin.standing.takedown {
+            let takedown = harmless(&takedown.to_string());
+            output
+                .note(format_args!("{WARN}note{WARN:#}: {NAME}{}@{}{NAME:#} is {takedown}", plugin.id, plugin.version));
+        }
+    }
     let diff = &resolution.diff;
     let json = json!({
         "lock": path, "plugins": resolution.plugins.len(),

@@ -101,7 +101,7 @@ async fn explain(plugin: &PluginAt, args: &HostFiles, output: Output) -> Result<
     };
     let (release, listing) = pick(plugin, &files, &document)?;
     let policy = registry.policy();
-    let evidence = snapshot.evidence(&release, listing).await?;
+    let evidence = snapshot.evidence(&release, listing, &document.standing(&release.version)).await?;
     let verdict = policy.judge(&release, &evidence, cmd::now());
     output.result(text(policy, &verdict), &json(policy, &verdict));
     Ok(())

@@ -150,7 +150,7 @@ impl Named {
                     self.blobs.entry(blob.digest).or_insert((blob, event.event().seq));
                 }
             }
-            Fact::Purged { blobs } => self.purged.extend(blobs),
+            Fact::Purged { blobs, .. } => self.purged.extend(blobs),
             _ => {}
         }
     }

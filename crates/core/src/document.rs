@@ -7,16 +7,19 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    advisory::{self, AdvisoryId},
     attestation::{Attestations, ReleaseClaim},
     canonical::{self, CanonicalError},
     digest::Digest,
     event::{Event, Fact},
     id::PluginId,
     release::{BlobRef, Dependency, Export, Import, Kind, Release, Runtime},
+    standing::Takedown,
     time::Time,
     version::Version,
 };
 
+mod standing;
 mod wire;
 
 /// A document is at most this long (1 MiB).
@@ -33,7 +36,11 @@ pub struct Document {
     pub seq: u64,
     /// What its newest release says of itself.
     pub about: About,
-    /// Its releases.
+    /// How it was taken down as a whole.
+    pub takedown: Option<Takedown>,
+    /// The known flaws of its releases.
+    pub advisories: BTreeMap<AdvisoryId, advisory::Listed>,
+    /// Its releases, those too that were taken down.
     pub releases: BTreeMap<Version, Listing>,
     /// Its releases in a newer format, each with what this program would have to understand of it and does not. They are
     /// not among `releases`, and a document with any can not be written.
@@ -88,8 +95,10 @@ pub struct Listing {
     pub runtime: Runtime,
     /// What is attested of it.
     pub attestations: Attestations,
-    /// Whether new resolutions choose it.
+    /// Whether its author lets new resolutions choose it.
     pub state: State,
+    /// How it was taken down by itself: [`Document::takedown_of`] counts its plugin in.
+    pub takedown: Option<Takedown>,
 }
 
 impl Listing {
@@ -106,7 +115,7 @@ impl Listing {
     }
 }
 
-/// Whether new resolutions choose a release.
+/// Whether its author lets new resolutions choose a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
@@ -135,6 +144,14 @@ pub enum DocumentError {
         id: PluginId,
         /// The version.
         version: Version,
+    },
+    /// The event speaks of a plugin that has no document.
+    #[error("event {seq} speaks of `{id}`, which has no document")]
+    Absent {
+        /// The event.
+        seq: u64,
+        /// The plugin.
+        id: PluginId,
     },
     /// The event releases a version again.
     #[error("event {seq} releases `{id}` {version} again")]
@@ -187,7 +204,13 @@ impl From<CanonicalError> for DocumentError {
 pub fn touched(event: &Event) -> Vec<PluginId> {
     match &event.fact {
         Fact::Released { releases, .. } => releases.iter().map(|release| release.id.clone()).collect(),
-        Fact::Yanked { id, .. } | Fact::Unyanked { id, .. } => vec![id.clone()],
+        Fact::Yanked { id, .. }
+        | Fact::Unyanked { id, .. }
+        | Fact::TakenDown { id, .. }
+        | Fact::Restored { id, .. }
+        | Fact::Appealed { id, .. }
+        | Fact::AdvisoryPublished { id, .. }
+        | Fact::AdvisoryWithdrawn { id, .. } => vec![id.clone()],
         _ => Vec::new(),
     }
 }
@@ -219,7 +242,11 @@ impl Document {
                 Self::with_state(before, id, version, state, event)?
             }
             Fact::Unyanked { version, .. } => Self::with_state(before, id, version, State::Listed, event)?,
-            _ => return Ok(before),
+            _ => {
+                let mut document = before.ok_or(DocumentError::Absent { seq: event.seq, id: id.clone() })?;
+                document.stand(event)?;
+                document
+            }
         };
         Ok(Some(Self { seq: event.seq, ..changed }))
     }
@@ -234,14 +261,17 @@ impl Document {
         let about = About::of(release);
         let Some(mut document) = before else {
             let releases = BTreeMap::from([(release.version.clone(), listing)]);
-            let (id, newer) = (release.id.clone(), BTreeMap::new());
-            return Ok(Self { id, kind: release.kind, seq: event.seq, about, releases, newer });
+            let (takedown, advisories, newer) = Default::default();
+            let (id, kind, seq) = (release.id.clone(), release.kind, event.seq);
+            return Ok(Self { id, kind, seq, about, takedown, advisories, releases, newer });
         };
         if document.releases.insert(release.version.clone(), listing).is_some() {
             let (id, version) = (release.id.clone(), release.version.clone());
             return Err(DocumentError::Again { seq: event.seq, id, version });
         }
-        if supersedes(&release.version, &document.about.version) {
+        // What was taken down does not speak for the plugin once there is another.
+        let down = document.takedown_of(&document.about.version).is_some();
+        if down || supersedes(&release.version, &document.about.version) {
             document.about = about;
         }
         Ok(document)
@@ -262,7 +292,10 @@ impl Document {
 
     /// The newest release that new resolutions may choose: a release before a pre-release, then the highest.
     pub fn newest(&self) -> Option<(&Version, &Listing)> {
-        let listed = || self.releases.iter().rev().filter(|(_, listing)| listing.state == State::Listed);
+        let chosen = |(version, listing): &(&Version, &Listing)| {
+            listing.state == State::Listed && self.takedown_of(version).is_none()
+        };
+        let listed = || self.releases.iter().rev().filter(chosen);
         listed().find(|(version, _)| !version.is_prerelease()).or_else(|| listed().next())
     }
 
@@ -338,6 +371,7 @@ impl Listing {
             runtime: release.runtime.clone(),
             attestations: Attestations::default(),
             state: State::Listed,
+            takedown: None,
         })
     }
 }

@@ -5,11 +5,14 @@ use std::{collections::BTreeMap, num::NonZeroU64};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    advisory::{Advisory, AdvisoryId},
     attestation::{Attestations, Envelope},
     canonical::{self, CanonicalError},
     digest::Digest,
     id::{Namespace, PluginId},
+    lock::Exact,
     release::Release,
+    standing::{Cause, Measure},
     text::hidden,
     time::Time,
     trust::KeyId,
@@ -128,8 +131,61 @@ pub enum Fact {
         /// Why, for people.
         reason: String,
     },
+    /// The operator took a release down, or a whole plugin: nobody chooses or fetches it any more.
+    TakenDown {
+        /// The plugin.
+        id: PluginId,
+        /// The version; all of them, those to come too, where none is named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<Version>,
+        /// What was done.
+        measure: Measure,
+        /// Why, for programs.
+        cause: Cause,
+        /// Why, for people.
+        reason: String,
+    },
+    /// What was taken down was restored.
+    Restored {
+        /// The plugin.
+        id: PluginId,
+        /// The version; the plugin as a whole, where none is named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<Version>,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Its publisher contradicts that it was taken down.
+    Appealed {
+        /// The plugin.
+        id: PluginId,
+        /// The version; the plugin as a whole, where none is named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<Version>,
+        /// What they say.
+        reason: String,
+    },
+    /// A flaw is known, or something else is known of it than before.
+    AdvisoryPublished {
+        /// The plugin.
+        id: PluginId,
+        /// What is known.
+        advisory: Advisory,
+    },
+    /// It was no flaw.
+    AdvisoryWithdrawn {
+        /// The plugin.
+        id: PluginId,
+        /// The advisory.
+        advisory: AdvisoryId,
+        /// Why, for people.
+        reason: String,
+    },
     /// A private part or a blob was erased for good; a rebuild expects the hole.
     Purged {
+        /// The killed releases that are killed for good with their bytes; sorted, each once.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        releases: Vec<Exact>,
         /// The blobs that are gone.
         blobs: Vec<Digest>,
     },
@@ -421,8 +477,16 @@ impl Event {
             }
             Fact::PublisherKeyRevoked { reason, .. } => check_reason(reason).or_else(refuse),
             Fact::OfflineInstalled { offline } => check_offline(offline).or_else(refuse),
-            Fact::Yanked { reason, .. } | Fact::Unyanked { reason, .. } | Fact::Epoch { reason, .. } => {
-                check_reason(reason).or_else(refuse)
+            Fact::Yanked { reason, .. }
+            | Fact::Unyanked { reason, .. }
+            | Fact::TakenDown { reason, .. }
+            | Fact::Restored { reason, .. }
+            | Fact::Appealed { reason, .. }
+            | Fact::AdvisoryWithdrawn { reason, .. }
+            | Fact::Epoch { reason, .. } => check_reason(reason).or_else(refuse),
+            Fact::AdvisoryPublished { advisory, .. } => advisory.check().or_else(refuse),
+            Fact::Purged { releases, .. } if !releases.is_sorted_by(|a, b| a < b) => {
+                refuse("the purged releases are not sorted, or one stands twice".into())
             }
             _ => Ok(()),
         }

@@ -271,6 +271,8 @@ impl Fold {
                     self.records.insert(Digest::of(&bytes), bytes);
                 }
             }
+            // A later release may name the same bytes again: then they are there again.
+            Fact::Purged { blobs, .. } => self.artifacts.retain(|digest| !blobs.contains(digest)),
             _ => {}
         }
         for id in document::touched(event.event()) {

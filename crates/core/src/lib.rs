@@ -3,6 +3,7 @@
 #[macro_use]
 mod text;
 
+pub mod advisory;
 pub mod attestation;
 pub mod canonical;
 pub mod capability;
@@ -25,6 +26,7 @@ pub mod publisher;
 mod reader;
 pub mod release;
 pub mod resolve;
+pub mod standing;
 pub mod time;
 pub mod trust;
 pub mod version;

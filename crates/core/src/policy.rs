@@ -35,7 +35,7 @@ pub use self::{
     verdict::{Check, Notice, Outcome, Refusal, Verdict, Why},
 };
 use crate::{
-    document::Listing,
+    document::{Document, Listing},
     lock::Exact,
     manifest::{ConfigKey, Reason},
     reader::{Problem, Reader},
@@ -186,7 +186,7 @@ impl Policy {
     pub fn bars(
         &self,
         documents: &Documents,
-        evidence: impl Fn(&Exact, &Listing) -> Option<Evidence>,
+        evidence: impl Fn(&Exact, &Listing, &Document) -> Option<Evidence>,
         now: Time,
     ) -> Barred {
         let mut barred = Barred::new();
@@ -197,7 +197,7 @@ impl Policy {
             let Known::Document(document) = known else { continue };
             for (version, listing) in &document.releases {
                 let release = Exact { id: id.clone(), version: version.clone() };
-                let Some(evidence) = evidence(&release, listing) else { continue };
+                let Some(evidence) = evidence(&release, listing, document) else { continue };
                 let refusals = self.judge(&release, &evidence, now).refusals();
                 if let Some(refusal) = refusals.first() {
                     let bar = Bar::Policy { why: refusal.reason(), hint: refusal.hint() };

@@ -8,6 +8,7 @@
 //! - A host runs one version of a plugin.
 //! - A pre-release is chosen only where a requirement names one (Cargo's rule), a yanked release only where the
 //!   lock names exactly that artifact.
+//! - What was taken down is not chosen. A quarantined release is kept where the lock names it, a killed one is not.
 //! - A provider's version will do only if it exports the interfaces that the caller imports, in the same or a higher
 //!   version of the same semver track. Hashes of types refuse nothing: an import has only what its caller uses.
 //! - A requirement on an optional dependency applies if the plugin is there for another reason; by itself it
@@ -27,6 +28,7 @@ use crate::{
     lock::{Entry, Exact, Header, Lock, Publisher, decision_digest},
     offer::Offer,
     release::OnFailure,
+    standing::Standing,
     version::Version,
     wanted::Wanted,
 };
@@ -44,7 +46,7 @@ mod verify;
 mod versions;
 
 pub use ask::{Ask, New, asks};
-pub use error::{ChangedRelease, ResolveError, Stale};
+pub use error::{ChangedRelease, Down, ResolveError, Stale};
 pub use explain::Explanation;
 pub use options::{Bar, Barred, DEFAULT_BUDGET, Mode, ResolveOptions};
 pub use reach::reachable;
@@ -107,6 +109,8 @@ pub struct Resolved {
     pub source: Source,
     /// What the index says of that version: artifact, record, seq, imports, limits.
     pub listing: Listing,
+    /// What others than its author say of it.
+    pub standing: Standing,
     /// Whose verified signature it bears. A resolution reads documents, which name no keys, and so says nobody's.
     pub publisher: Publisher,
     /// The publisher's keys whose signatures were verified, and which were not revoked since; `None` where nobody looked.

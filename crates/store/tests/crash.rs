@@ -207,7 +207,7 @@ async fn a_name_that_could_not_be_made_durable_is_no_success_and_is_made_durable
 fn change(number: u8) -> Transaction {
     let fact = match number {
         1 => Fact::Genesis { bin_bits: 8, offline: Vec::new() },
-        _ => Fact::Purged { blobs: vec![Digest::of(&[number])] },
+        _ => Fact::Purged { releases: Vec::new(), blobs: vec![Digest::of(&[number])] },
     };
     let key = ItemKey::new("p", number.to_string()).expect("a key");
     let action = Action::Put { value: vec![number; 3000], expires: None };

@@ -30,7 +30,7 @@ fn draft(fact: Fact) -> Draft {
 }
 
 fn purged(name: &str) -> Option<Draft> {
-    Some(draft(Fact::Purged { blobs: vec![Digest::of(name.as_bytes())] }))
+    Some(draft(Fact::Purged { releases: Vec::new(), blobs: vec![Digest::of(name.as_bytes())] }))
 }
 
 fn put(sort: &str, expect: Expect) -> Write {

@@ -42,7 +42,7 @@ async fn fill(ledger: &SqliteLedger, events: u64) {
     for number in 1..=events {
         let fact = match number {
             1 => Fact::Genesis { bin_bits: 8, offline: Vec::new() },
-            _ => Fact::Purged { blobs: vec![Digest::of(&number.to_be_bytes())] },
+            _ => Fact::Purged { releases: Vec::new(), blobs: vec![Digest::of(&number.to_be_bytes())] },
         };
         let key = ItemKey::new("p", format!("{number:03}")).expect("a key");
         let action = Action::Put { value: b"v".to_vec(), expires: None };
@@ -228,7 +228,7 @@ async fn a_copy_taken_while_others_write_is_the_ledger_of_one_moment() {
     fill(&ledger, 3).await;
     let writing = tokio::spawn(async move {
         for number in 4..=60_u64 {
-            let fact = Fact::Purged { blobs: vec![Digest::of(&number.to_be_bytes())] };
+            let fact = Fact::Purged { releases: Vec::new(), blobs: vec![Digest::of(&number.to_be_bytes())] };
             let key = ItemKey::new("p", format!("{number:03}")).expect("a key");
             let action = Action::Put { value: vec![7; 2_000], expires: None };
             let change = Transaction {

@@ -3,6 +3,7 @@
 mod mirror;
 mod policy;
 mod signed;
+mod takedown;
 
 use std::{
     collections::BTreeMap,

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{About, DocumentError, Listing, State};
 use crate::{
+    advisory,
     attestation::Attestations,
     digest::Digest,
     id::PluginId,
     interface::{ExternName, TypeHash},
     release::{BlobRef, Dependency, Export, Import, Kind, Provider, Runtime},
+    standing::Takedown,
     time::Time,
     version::Version,
 };
@@ -31,6 +33,15 @@ pub(super) struct Document {
     /// `[name, type hash]`, sorted: interfaces, then functions at top level.
     interfaces: Vec<(ExternName, TypeHash)>,
     releases: Vec<Row>,
+    /// The releases that were taken down, by themselves or with the plugin. They stand apart, where a reader that does not
+    /// know of it never finds them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    withheld: Vec<Row>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    takedown: Option<Takedown>,
+    /// Sorted by id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    advisories: Vec<advisory::Listed>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,6 +90,8 @@ struct Row {
     provenance: Option<(Digest, u64)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     yanked: Option<Yanked>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    takedown: Option<Takedown>,
     /// Names of fields of this row that a reader must know, or skip the release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     must_understand: Vec<String>,
@@ -122,13 +135,18 @@ impl From<&super::Document> for Document {
     fn from(document: &super::Document) -> Self {
         let table = Table::of(document);
         let row = |(version, listing): (&Version, &Listing)| Row::of(version, listing, &table);
+        let (withheld, releases): (Vec<_>, Vec<_>) =
+            document.releases.iter().partition(|(version, _)| document.takedown_of(version).is_some());
         Self {
             format: 1,
             id: document.id.clone(),
             kind: document.kind,
             seq: document.seq,
             about: AboutRow::of(&document.about),
-            releases: document.releases.iter().map(row).collect(),
+            releases: releases.into_iter().map(row).collect(),
+            withheld: withheld.into_iter().map(row).collect(),
+            takedown: document.takedown.clone(),
+            advisories: document.advisories.values().cloned().collect(),
             interfaces: table.0,
         }
     }
@@ -178,6 +196,7 @@ impl Row {
                 State::Listed => None,
                 State::Yanked { reason, at } => Some(Yanked { reason: reason.clone(), at: *at }),
             },
+            takedown: listing.takedown.clone(),
             must_understand: Vec::new(),
         }
     }
@@ -230,6 +249,7 @@ impl Row {
                 None => State::Listed,
                 Some(Yanked { reason, at }) => State::Yanked { reason, at },
             },
+            takedown: self.takedown,
         };
         Ok((version, listing))
     }
@@ -243,11 +263,17 @@ impl TryFrom<Document> for super::Document {
             return Err(DocumentError::Unreadable(format!("its format is {}", wire.format)));
         }
         let (mut releases, mut newer) = (BTreeMap::new(), BTreeMap::new());
-        for row in wire.releases {
+        let offered = wire.releases.into_iter().map(|row| (row, false));
+        for (row, withheld) in offered.chain(wire.withheld.into_iter().map(|row| (row, true))) {
             let unknown = row.not_understood();
             if !unknown.is_empty() {
                 newer.insert(row.version, unknown);
                 continue;
+            }
+            // Whoever knows of takedowns and whoever does not have to see the same releases.
+            if withheld != (row.takedown.is_some() || wire.takedown.is_some()) {
+                let which = if withheld { "withheld, and was not taken down" } else { "offered, and was taken down" };
+                return Err(DocumentError::Unreadable(format!("{} is {which}", row.version)));
             }
             let (version, listing) = row.into_listing(&wire.interfaces)?;
             if let Some(twice) = releases.insert(version.clone(), listing) {
@@ -259,6 +285,20 @@ impl TryFrom<Document> for super::Document {
         }
         let AboutRow { version, description, license, repository, keywords, categories, wit, readme } = wire.about;
         let about = About { version, description, license, repository, keywords, categories, wit, readme };
-        Ok(Self { id: wire.id, kind: wire.kind, seq: wire.seq, about, releases, newer })
+        let mut advisories = BTreeMap::new();
+        for listed in wire.advisories {
+            let refuse = |rule| DocumentError::Unreadable(format!("the advisory {}: {rule}", listed.advisory.id));
+            listed.advisory.check().map_err(refuse)?;
+            if advisories.insert(listed.advisory.id.clone(), listed.clone()).is_some() {
+                return Err(refuse("it stands twice".to_owned()));
+            }
+        }
+        let takedowns =
+            releases.values().filter_map(|listing: &Listing| listing.takedown.as_ref()).chain(&wire.takedown);
+        if let Some(rule) = takedowns.filter_map(|takedown| takedown.check().err()).next() {
+            return Err(DocumentError::Unreadable(format!("a takedown: {rule}")));
+        }
+        let Document { id, kind, seq, takedown, .. } = wire;
+        Ok(Self { id, kind, seq, about, takedown, advisories, releases, newer })
     }
 }

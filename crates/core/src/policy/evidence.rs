@@ -3,7 +3,14 @@
 use std::collections::BTreeSet;
 
 pub use crate::attestation::Provenance;
-use crate::{digest::Digest, document::Listing, time::Time, version::Version};
+use crate::{
+    advisory::Severity,
+    digest::Digest,
+    document::Listing,
+    standing::{Open, Standing},
+    time::Time,
+    version::Version,
+};
 
 /// What is known of a release. All of it is verified by whoever fills it: this is where trust in bytes has become facts.
 ///
@@ -19,19 +26,26 @@ pub struct Evidence {
     pub provenance: Option<Vec<Provenance>>,
     /// The advisories that concern it and are open.
     pub advisories: Option<Vec<Advisory>>,
+    /// Whether it is quarantined.
+    pub quarantined: Option<bool>,
     /// The level to which it is certified; 0 is none. No log has a fact of this kind yet, so that nothing fills it.
     pub certification: Option<u32>,
 }
 
 impl Evidence {
-    /// What a signed document says of a release. Documents tell when it was published, and nothing else of this yet.
-    pub fn of(listing: &Listing) -> Self {
-        Self::published(listing.published_at)
+    /// What a signed document says of a release, which has this `standing` in it.
+    pub fn of(listing: &Listing, standing: &Standing) -> Self {
+        Self {
+            advisories: Some(standing.advisories.iter().map(Advisory::from).collect()),
+            quarantined: Some(standing.quarantined().is_some()),
+            ..Self::published(listing.published_at)
+        }
     }
 
     /// Nothing but the time is known.
     pub fn published(published_at: Time) -> Self {
-        Self { published_at, publisher_keys: None, provenance: None, advisories: None, certification: None }
+        let (publisher_keys, provenance, advisories, quarantined, certification) = Default::default();
+        Self { published_at, publisher_keys, provenance, advisories, quarantined, certification }
     }
 }
 
@@ -40,6 +54,22 @@ impl Evidence {
 pub struct Advisory {
     /// Its name: `STOA-2026-0001`.
     pub id: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is, in one line.
+    pub summary: String,
     /// The lowest version without the flaw, where there is one.
     pub fixed_in: Option<Version>,
+}
+
+impl From<&Open> for Advisory {
+    fn from(open: &Open) -> Self {
+        let Open { advisory, fixed_in } = open;
+        Self {
+            id: advisory.id.to_string(),
+            severity: advisory.content.severity,
+            summary: advisory.content.summary.to_string(),
+            fixed_in: fixed_in.clone(),
+        }
+    }
 }

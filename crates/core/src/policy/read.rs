@@ -148,6 +148,7 @@ fn requirements(reader: &mut Reader<'_>, mut table: Section<'_, '_>) -> Vec<Requ
     );
     found.extend(table.parsed(reader, "age").map(Requirement::Age));
     found.extend(choice(reader, &mut table, "advisories", &[("none", ())]).map(|()| Requirement::NoAdvisory));
+    found.extend(choice(reader, &mut table, "quarantine", &[("none", ())]).map(|()| Requirement::NotQuarantined));
     let level = table.number(reader, "certification", 1..10).map(Certification);
     found.extend(level.map(Requirement::Certification));
     let (line, at) = (table.line(), table.path.clone());

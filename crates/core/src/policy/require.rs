@@ -23,6 +23,8 @@ pub enum Requirement {
     Age(Age),
     /// `advisories = "none"`: no open advisory concerns it.
     NoAdvisory,
+    /// `quarantine = "none"`: it is not quarantined. Without it, what a host has of a quarantined release goes on.
+    NotQuarantined,
     /// `certification = 2`: it is certified to this level or higher.
     Certification(Certification),
 }
@@ -54,6 +56,11 @@ impl Requirement {
                 Some(open) if open.is_empty() => None,
                 Some(open) => Some(Why::Advisories { open: open.clone() }),
             },
+            Self::NotQuarantined => match evidence.quarantined {
+                None => Some(Why::Unknown { requirement: self.clone() }),
+                Some(false) => None,
+                Some(true) => Some(Why::Quarantined),
+            },
             Self::Certification(wanted) => match evidence.certification {
                 None => Some(Why::Unknown { requirement: self.clone() }),
                 Some(found) if found >= wanted.0 => None,
@@ -70,6 +77,7 @@ impl Requirement {
             Self::Provenance(_) => "provenance",
             Self::Age(_) => "age",
             Self::NoAdvisory => "advisories",
+            Self::NotQuarantined => "quarantine",
             Self::Certification(_) => "certification",
         }
     }
@@ -84,6 +92,7 @@ impl fmt::Display for Requirement {
             Self::Provenance(origin) => write!(f, "be built from {origin}"),
             Self::Age(age) => write!(f, "be public for {age}"),
             Self::NoAdvisory => f.write_str("have no open advisory"),
+            Self::NotQuarantined => f.write_str("be in no quarantine"),
             Self::Certification(level) => write!(f, "be certified to level {level}"),
         }
     }

@@ -89,6 +89,8 @@ pub enum Why {
         /// Which.
         open: Vec<Advisory>,
     },
+    /// It is quarantined.
+    Quarantined,
     /// It is certified to a lower level, or not at all (0).
     Certification {
         /// The level that is required.
@@ -217,6 +219,7 @@ impl Refusal {
             }
             Why::TooNew { from, .. } => format!("wait until {from}, or ask for an older version"),
             Why::Advisories { open } => fixed(open),
+            Why::Quarantined => "wait until it is restored, or lock another version".to_owned(),
             Why::Certification { wanted, .. } => {
                 format!("a release that is certified to level {wanted} or higher would do")
             }
@@ -235,6 +238,7 @@ impl Refusal {
             Why::TooNew { .. } => "P007",
             Why::Advisories { .. } => "P008",
             Why::Certification { .. } => "P009",
+            Why::Quarantined => "P020",
         }
     }
 }
@@ -286,6 +290,7 @@ impl fmt::Display for Why {
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                 write!(f, "it has to have no open advisory, and has {}{more}", ids.join(", "))
             }
+            Self::Quarantined => write!(f, "it has to {}, and is quarantined", Requirement::NotQuarantined),
             Self::Certification { wanted, found: 0 } => {
                 write!(f, "it has to be certified to level {wanted}, and is not certified")
             }
@@ -298,7 +303,8 @@ impl fmt::Display for Why {
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fixed = self.advisory.fixed_in.as_ref().map(|version| format!(": fixed in {version}")).unwrap_or_default();
-        write!(f, "`{}` has the open advisory {}{fixed}", self.release, shown(&self.advisory.id))
+        let Advisory { id, severity, summary, fixed_in } = &self.advisory;
+        let fixed = fixed_in.as_ref().map(|version| format!("; fixed in {version}")).unwrap_or_default();
+        write!(f, "`{}` has the open advisory {} ({severity}): {}{fixed}", self.release, shown(id), shown(summary))
     }
 }

@@ -85,7 +85,9 @@ pub(super) fn assemble<'a>(
         let source = path.map_or_else(|| Source::Registry(registry.clone()), Source::Path);
         let (id, version, listing) = ((*id).clone(), version.clone(), listing.clone());
         let (publisher, publisher_keys, provenance) = (Publisher::None, None, None);
-        let resolved = Resolved { id, version, source, listing, publisher, publisher_keys, provenance, edges };
+        let standing = universe.standing(&id, &version);
+        let resolved =
+            Resolved { id, version, source, listing, standing, publisher, publisher_keys, provenance, edges };
         plugins.insert(resolved.id.clone(), resolved);
     }
     in_load_order(plugins)

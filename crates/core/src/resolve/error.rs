@@ -7,6 +7,7 @@ use crate::{
     id::{Name, PluginId},
     lock::Exact,
     resolve::{Explanation, Explored, Fault},
+    standing::Takedown,
     version::{Version, VersionReq},
 };
 
@@ -39,6 +40,9 @@ pub enum ResolveError {
     /// Only what a lock names was to be used, and there is no lock.
     #[error("there is no lock file, and only what a lock names was to be used")]
     NoLock,
+    /// Only what a lock names was to be used, and nobody may load some of it any more.
+    #[error("the lock names what nobody may load any more: {}", killed(.0))]
+    Killed(Vec<Down>),
     /// The lock would have to change.
     #[error("the lock does not fit: {}", sentences(.0))]
     Stale(Vec<Stale>),
@@ -69,6 +73,16 @@ pub struct ChangedRelease {
     pub locked: Digest,
     /// The digest in the index.
     pub found: Digest,
+}
+
+/// A release that was taken down.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{release}` was {takedown}")]
+pub struct Down {
+    /// The release.
+    pub release: Exact,
+    /// How and why.
+    pub takedown: Takedown,
 }
 
 /// One reason why a lock does not fit.
@@ -151,6 +165,7 @@ impl ResolveError {
             Self::Stale(_) => "R007",
             Self::OtherRegistry { .. } => "R008",
             Self::Disagreement(_) => "R009",
+            Self::Killed(_) => "R010",
         }
     }
 
@@ -172,6 +187,9 @@ impl ResolveError {
             Self::NoLock | Self::Stale(_) => {
                 hint("run `stoa lock` without `--locked`, look at what changes, and keep the new lock")
             }
+            Self::Killed(_) => hint(
+                "stop what runs of it; resolve without the locked mode to get another version, and look at what it has done",
+            ),
             Self::OtherRegistry { ours, .. } => {
                 vec![format!("resolve it by itself, or ask for it from `{ours}`")]
             }
@@ -226,6 +244,14 @@ fn list(ids: &[PluginId]) -> String {
 fn arrows(cycle: &[Exact]) -> String {
     let names: Vec<_> = cycle.iter().map(|exact| format!("`{exact}`")).collect();
     names.join(" -> ")
+}
+
+fn killed(releases: &[Down]) -> String {
+    let shown: Vec<_> = releases.iter().take(3).map(Down::to_string).collect();
+    match releases.len().saturating_sub(3) {
+        0 => shown.join("; "),
+        more => format!("{}; and {more} more", shown.join("; ")),
+    }
 }
 
 fn sentences(reasons: &[Stale]) -> String {

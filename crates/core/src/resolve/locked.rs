@@ -8,7 +8,7 @@ use crate::{
     lock::{Entry, Exact, Lock, Publisher, decision_digest},
     offer::Offer,
     resolve::{
-        Barred, Documents, LeftOut, Resolution, ResolveError, ResolveOptions, Stale,
+        Barred, Documents, Down, LeftOut, Resolution, ResolveError, ResolveOptions, Stale,
         assemble::{self, Broken, Chosen, assemble},
         error::exact,
         universe::Universe,
@@ -35,6 +35,11 @@ pub(super) fn check(
     let mut check = Check { universe, lock, options, chosen: Chosen::new(), stale: Vec::new() };
     check.header(offer);
     check.choose();
+    // Before anything else that does not fit: this is no matter of another lock.
+    let killed = check.killed();
+    if !killed.is_empty() {
+        return Err(ResolveError::Killed(killed));
+    }
     let left_out = check.wants();
     let entries = check.entries();
     check.stale.extend(entries);
@@ -81,6 +86,15 @@ impl<'a> Check<'a> {
                 None => self.stale.push(Stale::Gone(exact(id, &entry.version))),
             }
         }
+    }
+
+    fn killed(&self) -> Vec<Down> {
+        let exact = self.lock.entries.iter().map(|(id, entry)| exact(id, &entry.version));
+        let killed = |release: Exact| {
+            let takedown = self.universe.standing(&release.id, &release.version).killed().cloned()?;
+            Some(Down { release, takedown })
+        };
+        exact.filter_map(killed).collect()
     }
 
     /// The optional wishes that are not granted; the others must be.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
-    document::{Listing, State},
+    document::{Document, Listing, State},
     id::PluginId,
     lock::Lock,
     resolve::{Documents, Known},
@@ -68,7 +68,10 @@ impl<'a> Walk<'a> {
             let Some(Known::Document(document)) = documents.get(id) else { continue };
             for (version, listing) in &document.releases {
                 let meets = requirement.is_none_or(|requirement| requirement.matches(version));
-                if meets && self.usable(id, version, listing) && self.followed.entry(id).or_default().insert(version) {
+                if meets
+                    && self.usable(id, document, version, listing)
+                    && self.followed.entry(id).or_default().insert(version)
+                {
                     // An optional dependency brings nothing in, so its document is needed only if somebody else
                     // asks for the plugin.
                     let required = listing.dependencies.iter().filter(|(_, dependency)| !dependency.optional);
@@ -80,9 +83,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn usable(&self, id: &PluginId, version: &Version, listing: &Listing) -> bool {
+    fn usable(&self, id: &PluginId, document: &Document, version: &Version, listing: &Listing) -> bool {
         let locked = || self.lock.and_then(|lock| lock.entries.get(id)).is_some_and(|entry| entry.version == *version);
-        listing.state == State::Listed || locked()
+        (listing.state == State::Listed && document.takedown_of(version).is_none()) || locked()
     }
 
     fn missing(&self) -> BTreeSet<PluginId> {

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, fmt};
 
 use crate::{
     digest::Digest,
-    document::{Listing, State},
+    document::{Document, Listing, State},
     id::PluginId,
     interface::InterfaceName,
     lock::Lock,
     offer::{Offer, Unanswered},
     release::{Dependency, Export, Import, Kind, Provider, providers_of},
     resolve::{Bar, Barred, Binding, Documents, Known, versions::Versions},
+    standing::{Measure, Standing, Takedown},
     time::Time,
     version::{Version, VersionReq},
     wanted::{Want, Wanted},
@@ -44,6 +45,7 @@ struct Kept<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reason {
     Yanked { reason: String, at: Time },
+    TakenDown(Takedown),
     Barred(Bar),
     NotAPlugin,
     NeedsItself,
@@ -60,6 +62,7 @@ impl fmt::Display for Reason {
                 let reason: String = reason.chars().take(200).collect();
                 write!(f, "yanked {day} ({reason:?})")
             }
+            Self::TakenDown(takedown) => write!(f, "{takedown}"),
             Self::Barred(Bar::Policy { why, .. }) => f.write_str(why),
             Self::Barred(Bar::NotKept) => f.write_str("its component is not kept, and no connection may be opened"),
             Self::Barred(Bar::Precise(version)) => write!(f, "exactly {version} was asked for"),
@@ -159,6 +162,26 @@ impl<'a> Universe<'a> {
         document.newer.keys().filter(meets).collect()
     }
 
+    fn document(&self, id: &PluginId) -> Option<&'a Document> {
+        match self.documents.get(id) {
+            Some(Known::Document(document)) => Some(document),
+            _ => None,
+        }
+    }
+
+    /// What is said of a release.
+    pub(super) fn standing(&self, id: &PluginId, version: &Version) -> Standing {
+        self.document(id).map(|document| document.standing(version)).unwrap_or_default()
+    }
+
+    /// How the release was taken down, where that keeps it from being chosen: whoever has a quarantined one locked may
+    /// have its bytes as well, which nobody fetches any more.
+    fn taken_down(&self, id: &PluginId, place: u32) -> Option<&'a Takedown> {
+        let (version, _) = self.row(id, place)?;
+        let takedown = self.document(id)?.takedown_of(version)?;
+        (takedown.measure == Measure::Kill || self.kept(id) != Some(place)).then_some(takedown)
+    }
+
     /// The releases of `id`, ascending.
     pub(super) fn rows(&self, id: &PluginId) -> &[Row<'a>] {
         self.plugins.get(id).map_or(&[], |(_, rows)| rows)
@@ -215,6 +238,9 @@ impl<'a> Universe<'a> {
     /// Why the release can not be chosen, whatever else is.
     pub(super) fn unusable(&self, id: &PluginId, place: u32) -> Option<Reason> {
         let (version, listing) = self.row(id, place)?;
+        if let Some(takedown) = self.taken_down(id, place) {
+            return Some(Reason::TakenDown(takedown.clone()));
+        }
         if let Some(why) = self.barred.get(id).and_then(|barred| barred.get(version)) {
             return Some(Reason::Barred(why.clone()));
         }

@@ -40,6 +40,9 @@ pub enum Fault {
     /// A yanked release holds only where the lock names exactly it.
     #[error("`{0}` is yanked, and the lock does not name it")]
     Yanked(Exact),
+    /// A killed release holds nowhere, a quarantined one only where the lock names exactly it.
+    #[error("`{0}` was taken down")]
+    TakenDown(Exact),
     /// The host's policy, or another bar, speaks against it.
     #[error("`{0}` is barred")]
     Barred(Exact),
@@ -160,7 +163,8 @@ impl<'a> Check<'a> {
                 self.faults.push(Fault::Unknown(named(plugin)));
                 continue;
             };
-            if *listing != plugin.listing || document.id != plugin.id {
+            let standing = document.standing(&plugin.version);
+            if *listing != plugin.listing || document.id != plugin.id || standing != plugin.standing {
                 self.faults.push(Fault::Altered(named(plugin)));
             }
             if document.kind != Kind::Plugin {
@@ -194,6 +198,10 @@ impl<'a> Check<'a> {
         };
         if listing.state != State::Listed && (updated || !same) {
             self.faults.push(Fault::Yanked(named(plugin)));
+        }
+        let killed = plugin.standing.killed().is_some();
+        if killed || (plugin.standing.takedown.is_some() && (updated || !same)) {
+            self.faults.push(Fault::TakenDown(named(plugin)));
         }
         let barred = self.options.barred.get(&plugin.id).is_some_and(|barred| barred.contains_key(&plugin.version));
         if barred && self.options.mode != Mode::Locked {

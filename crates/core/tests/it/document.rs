@@ -176,7 +176,7 @@ proptest! {
 }
 
 #[test]
-fn only_releases_and_yanks_touch_documents() {
+fn the_beginning_touches_no_document_and_a_release_its_own() {
     assert_eq!(touched(genesis().event()), vec![]);
     let set = vec![release("demo:a", "1.0.0"), release("demo:b", "1.0.0")];
     let event = next(&genesis(), Fact::Released { releases: set, attestations: Default::default() });

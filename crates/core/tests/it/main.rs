@@ -4,3 +4,4 @@ mod document;
 mod event;
 mod publisher;
 mod release;
+mod standing;

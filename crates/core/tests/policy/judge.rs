@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use stoa_core::{
+    advisory::Severity,
     digest::Digest,
     lock::Exact,
     policy::{Advisory, Evidence, Policy, Provenance, Verdict},
@@ -30,6 +31,7 @@ pub(crate) fn spotless() -> Evidence {
             workflow: ".github/workflows/release.yml".into(),
         }]),
         advisories: Some(Vec::new()),
+        quarantined: Some(false),
         certification: Some(3),
     }
 }
@@ -98,6 +100,8 @@ fn each_refusal_names_rule_file_and_line_and_what_would_satisfy_it() {
     let advisories = |fixes: &[(&str, Option<&str>)]| {
         let advisory = |(id, fixed): &(&str, Option<&str>)| Advisory {
             id: (*id).to_owned(),
+            severity: Severity::High,
+            summary: "It reads what it should not".to_owned(),
             fixed_in: fixed.map(|version| version.parse().expect("a version")),
         };
         Evidence { advisories: Some(fixes.iter().map(advisory).collect()), ..spotless() }
@@ -108,6 +112,9 @@ fn each_refusal_names_rule_file_and_line_and_what_would_satisfy_it() {
     case("five advisories", none(), advisories(&five));
     case("advisories unknown", none(), unknown());
     let certified = || rule("require = { certification = 4 }");
+    let calm = || rule("require = { quarantine = \"none\" }");
+    case("quarantined", calm(), Evidence { quarantined: Some(true), ..spotless() });
+    case("quarantine unknown", calm(), unknown());
     case("certified too low", certified(), spotless());
     case("not certified", certified(), Evidence { certification: Some(0), ..spotless() });
     case("certification unknown", certified(), unknown());
@@ -120,13 +127,14 @@ fn each_refusal_names_rule_file_and_line_and_what_would_satisfy_it() {
 fn a_release_that_shows_everything_may_run_under_every_requirement() {
     let keys = format!("keys = [\"{}\", \"{}\"]", key("bob"), key("alice"));
     let rule = rule(&format!(
-        "[rule.require]\nsignature = true\n{keys}\nage = \"2d\"\nadvisories = \"none\"\ncertification = 3\n\
+        "[rule.require]\nsignature = true\n{keys}\nage = \"2d\"\nadvisories = \"none\"\nquarantine = \"none\"\n\
+         certification = 3\n\
          provenance = {{ repository = \"https://git.example/demo/markdown\", workflow = \".github/workflows/release.yml\" }}"
     ));
     let verdict = judge(&rule, &spotless());
     assert_eq!(told(&verdict), "");
     assert!(verdict.allows());
-    assert_eq!(verdict.checks().len(), 6, "{verdict:?}");
+    assert_eq!(verdict.checks().len(), 7, "{verdict:?}");
 }
 
 #[test]
@@ -178,8 +186,16 @@ fn a_cooldown_ends_to_the_second_and_a_clock_that_runs_behind_does_not_end_it() 
 
 #[test]
 fn an_open_advisory_is_told_also_where_no_rule_asks_for_it() {
-    let advisory = Advisory { id: "STOA-2026-0001".into(), fixed_in: Some("1.0.1".parse().expect("a version")) };
+    let advisory = Advisory {
+        id: "STOA-2026-0001".into(),
+        severity: Severity::Low,
+        summary: "It is slow\u{1b}[2J".into(),
+        fixed_in: Some("1.0.1".parse().expect("a version")),
+    };
     let verdict = judge(&Policy::default(), &Evidence { advisories: Some(vec![advisory]), ..spotless() });
     assert!(verdict.allows());
-    assert_eq!(told(&verdict), "note: `demo:markdown@1.0.0` has the open advisory STOA-2026-0001: fixed in 1.0.1\n");
+    assert_eq!(
+        told(&verdict),
+        "note: `demo:markdown@1.0.0` has the open advisory STOA-2026-0001 (low): It is slow[2J; fixed in 1.0.1\n"
+    );
 }

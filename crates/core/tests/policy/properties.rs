@@ -2,6 +2,7 @@
 
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use stoa_core::{
+    advisory::Severity,
     lock::Exact,
     policy::{Advisory, Evidence, Policy, Provenance},
     time::{DAY, Time},
@@ -21,6 +22,7 @@ fn rules() -> impl Strategy<Value = String> {
     let requirement = prop_oneof![
         Just("signature = true".to_owned()),
         Just("advisories = \"none\"".to_owned()),
+        Just("quarantine = \"none\"".to_owned()),
         (1..10).prop_map(|level| format!("certification = {level}")),
         (1..10).prop_map(|days| format!("age = \"{days}d\"")),
         (0..3).prop_map(|n| format!("provenance = {{ repository = \"https://git.example/{n}\" }}")),
@@ -46,18 +48,21 @@ fn evidence() -> impl Strategy<Value = Evidence> {
         repository: format!("https://git.example/{n}"),
         workflow: "ci.yml".into(),
     };
-    let advisory = |n: u32| Advisory { id: format!("A-{n}"), fixed_in: None };
+    let advisory =
+        |n: u32| Advisory { id: format!("A-{n}"), severity: Severity::Medium, summary: String::new(), fixed_in: None };
     (
         option::of(keys),
         option::of(vec((0..3u32).prop_map(built), 0..2)),
         option::of(vec((0..9u32).prop_map(advisory), 0..2)),
+        option::of(any::<bool>()),
         option::of(0..10u32),
     )
-        .prop_map(|(publisher_keys, provenance, advisories, certification)| Evidence {
+        .prop_map(|(publisher_keys, provenance, advisories, quarantined, certification)| Evidence {
             published_at: Time::from_unix(PUBLISHED),
             publisher_keys,
             provenance,
             advisories,
+            quarantined,
             certification,
         })
 }

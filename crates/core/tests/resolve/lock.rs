@@ -8,6 +8,7 @@ use stoa_core::{
     lock::{Lock, Publisher},
     release::BlobRef,
     resolve::{Mode, ResolveError, Stale},
+    standing::{Cause, Measure, Takedown},
     time::Time,
 };
 
@@ -75,6 +76,45 @@ fn a_yanked_release_stays_where_it_is_locked() {
     let updated = world.resolve(WANTED, Some(&lock), Mode::UpdateAll).expect("a resolution");
     assert!(names(&updated).contains(&"demo:c@1.1.0".to_owned()));
     assert!(world.chosen(WANTED).contains(&"demo:c@1.1.0".to_owned()));
+}
+
+fn taken_down(measure: Measure) -> World {
+    let mut world = grown();
+    world.listing("demo:c", "1.0.0").takedown = Some(Takedown {
+        measure,
+        cause: Cause::Malware,
+        reason: "it mines \u{1b}[2J coins".into(),
+        seq: 9,
+        at: Time::from_unix(1_777_766_400),
+        appealed: None,
+    });
+    world
+}
+
+#[test]
+fn a_quarantined_release_stays_where_it_is_locked_and_is_chosen_nowhere() {
+    let lock = World::of(WORLD).lock(WANTED);
+    let world = taken_down(Measure::Quarantine);
+    for mode in [Mode::Keep, Mode::Locked] {
+        let resolution = world.resolve(WANTED, Some(&lock), mode).expect("a resolution");
+        let kept = resolution.plugins.iter().find(|plugin| plugin.id == parse("demo:c")).expect("a plugin");
+        assert_eq!(kept.version, parse("1.0.0"));
+        assert!(kept.standing.quarantined().is_some(), "whoever runs it is told");
+    }
+    assert!(names(&world.resolve(WANTED, None, Mode::Keep).expect("one")).contains(&"demo:c@1.1.0".to_owned()));
+    insta::assert_snapshot!(world.failure("demo:c =1.0.0").report());
+}
+
+#[test]
+fn a_killed_release_is_kept_by_no_lock() {
+    let lock = World::of(WORLD).lock(WANTED);
+    let world = taken_down(Measure::Kill);
+    let other = world.resolve(WANTED, Some(&lock), Mode::Keep).expect("another version");
+    assert!(names(&other).contains(&"demo:c@1.1.0".to_owned()));
+    assert_eq!(other.diff.changed.len(), 1, "and the lock says that it changes: {:?}", other.diff);
+    let refused = world.resolve(WANTED, Some(&lock), Mode::Locked).expect_err("a killed release");
+    assert_eq!(refused.code(), "R010");
+    insta::assert_snapshot!(format!("{}\n{}", refused.report(), world.failure("demo:c =1.0.0").report()));
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl World {
             runtime: Runtime::default(),
             attestations: Default::default(),
             state,
+            takedown: None,
         };
         let kind = if flags.contains(&"interface") { Kind::Interface } else { Kind::Plugin };
         let empty = || Known::Document(document(id.clone(), kind));
@@ -183,7 +184,8 @@ fn document(id: PluginId, kind: Kind) -> Document {
         wit: BlobRef::of(b""),
         readme: None,
     };
-    Document { id, kind, seq: 1, about, releases: BTreeMap::new(), newer: BTreeMap::new() }
+    let (takedown, advisories, releases, newer) = Default::default();
+    Document { id, kind, seq: 1, about, takedown, advisories, releases, newer }
 }
 
 pub(crate) fn options() -> ResolveOptions {

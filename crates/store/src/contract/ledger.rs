@@ -102,7 +102,7 @@ fn genesis() -> Draft {
 
 /// A fact that may be told any number of times; `number` makes it another one.
 fn purged(number: u64) -> Draft {
-    draft(Fact::Purged { blobs: vec![Digest::of(&number.to_be_bytes())] })
+    draft(Fact::Purged { releases: Vec::new(), blobs: vec![Digest::of(&number.to_be_bytes())] })
 }
 
 fn private(content: &str) -> PrivatePart {

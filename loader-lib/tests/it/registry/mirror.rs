@@ -274,8 +274,13 @@ impl Mirror {
 
     /// One release more, indexed and signed.
     pub(super) fn publish(&self, name: &str, version: &str) {
+        self.say(Fact::Released { releases: vec![release(name, version)], attestations: Default::default() });
+    }
+
+    /// One event more, indexed and signed.
+    pub(super) fn say(&self, fact: Fact) {
         let mut state = self.lock();
-        state.source.take(Fact::Released { releases: vec![release(name, version)], attestations: Default::default() });
+        state.source.take(fact);
         state.pointer += 1;
         let files = state.source.publish(state.pointer).files;
         state.files.extend(files);

@@ -13,7 +13,8 @@ const MAX_NOTES: usize = 3;
 
 /// Releases that were passed over and may have been expected.
 pub(super) fn notes(universe: &Universe<'_>, facts: &Facts<'_>) -> Vec<String> {
-    let yanked = facts.unusable.iter().filter(|fact| matches!(fact.reason, Reason::Yanked { .. }));
+    let gone = |reason: &Reason| matches!(reason, Reason::Yanked { .. } | Reason::TakenDown(_));
+    let yanked = facts.unusable.iter().filter(|fact| gone(&fact.reason));
     let yanked = yanked.filter_map(|fact| {
         let (version, _) = universe.row(fact.id, fact.place)?;
         Some(format!("`{}` {version} was skipped: {}", fact.id, fact.reason))

@@ -88,7 +88,9 @@ pub async fn a_transaction_has_at_most_one_mib(place: &impl Place<dyn Ledger>) {
 pub async fn an_event_has_at_most_64_kib(place: &impl Place<dyn Ledger>) {
     let ledger = place.open().await;
     let first = record(&*ledger, "genesis", genesis(), at(0)).await;
-    let blobs = |count: u64| draft(Fact::Purged { blobs: (0..count).map(|n| Digest::of(&n.to_be_bytes())).collect() });
+    let blobs = |count: u64| {
+        draft(Fact::Purged { releases: Vec::new(), blobs: (0..count).map(|n| Digest::of(&n.to_be_bytes())).collect() })
+    };
     // 67 bytes for each digest: `"` + 64 digits + `",`.
     let (fits, too_long) = (blobs(970), blobs(980));
     let refused = ledger.commit(&transaction("a", Some(too_long.clone()), Vec::new()), at(1)).await;
