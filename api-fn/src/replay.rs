@@ -6,7 +6,7 @@
 //! or a yank is the place before its event, where the API may have written an earlier one; `created_at` of a namespace is
 //! its event's time. Private state (API keys, open publishes) is not in the log, and is not made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stoa_core::{
     advisory::{Advisory, AdvisoryId},
@@ -33,6 +33,7 @@ use crate::{
         plan,
         set::{Attested, Candidate, Set},
     },
+    purge,
     standing::{Change, Ground, Subject, advisory_writes},
     state::{AdvisoryItem, PluginItem, PublishersItem, ReleaseItem},
 };
@@ -92,15 +93,21 @@ pub enum ReplayError {
 }
 
 /// Appends `event`, which follows the head of `ledger`, with everything that the API had written beside it. The blobs
-/// of its releases have to be in `store/`. Nobody else may write to the ledger meanwhile.
+/// of its releases have to be in `store/`, but for those that are `gone`: purged by a later event. Nobody else may write
+/// to the ledger meanwhile.
 ///
 /// # Errors
 /// [`ReplayError`]; nothing was written.
-pub async fn append(ledger: &dyn Ledger, blobs: &dyn Blobs, event: &Sealed) -> Result<(), ReplayError> {
+pub async fn append(
+    ledger: &dyn Ledger,
+    blobs: &dyn Blobs,
+    event: &Sealed,
+    gone: &BTreeSet<Digest>,
+) -> Result<(), ReplayError> {
     let head = ledger.head().await?;
     event.follows(&head)?;
     let (seq, now) = (event.event().seq, event.event().time);
-    let writes = Planning { ledger, blobs, event }.writes().await?;
+    let writes = Planning { ledger, blobs, event, gone }.writes().await?;
     let draft = event.event().draft();
     // Before anything is written: the ledger will seal these very bytes.
     if Event::seal(&draft, &head, now)? != *event {
@@ -117,6 +124,7 @@ struct Planning<'a> {
     ledger: &'a dyn Ledger,
     blobs: &'a dyn Blobs,
     event: &'a Sealed,
+    gone: &'a BTreeSet<Digest>,
 }
 
 impl Planning<'_> {
@@ -127,8 +135,11 @@ impl Planning<'_> {
     async fn writes(&self) -> Result<Vec<Write>, ReplayError> {
         let event = self.event.event();
         match &event.fact {
-            Fact::Genesis { .. } | Fact::OfflineInstalled { .. } | Fact::Purged { .. } | Fact::Epoch { .. } => {
-                Ok(Vec::new())
+            Fact::Genesis { .. } | Fact::OfflineInstalled { .. } | Fact::Epoch { .. } => Ok(Vec::new()),
+            Fact::Purged { releases, .. } => {
+                let releases = releases.iter().cloned().collect();
+                let planned = purge::plan(self.ledger, &releases, event.time).await;
+                planned.map(|planned| planned.writes).map_err(|problem| self.state(problem))
             }
             Fact::NamespaceCreated { namespace } => {
                 let item = change::namespace_item(namespace, event.actor.clone(), event.time);
@@ -197,13 +208,19 @@ impl Planning<'_> {
         let release = &candidate.release;
         for blob in candidate.blobs() {
             let there = self.blobs.head(&BlobKey::Store(blob.digest)).await?;
-            if there.is_none_or(|meta| meta.size != blob.size) {
+            let purged = there.is_none() && self.gone.contains(&blob.digest);
+            if !purged && there.is_none_or(|meta| meta.size != blob.size) {
                 return Err(ReplayError::Missing { seq, digest: blob.digest });
             }
         }
         let BlobRef { digest, size } = release.artifact;
         let missing = ReplayError::Missing { seq, digest };
-        let component = self.blobs.get(&BlobKey::Store(digest), size).await?.ok_or(missing)?.bytes;
+        let component = match self.blobs.get(&BlobKey::Store(digest), size).await? {
+            Some(component) => component.bytes,
+            // The purge that follows takes what is known of its functions, too.
+            None if self.gone.contains(&digest) => return Ok(facts::Facts::default()),
+            None => return Err(missing),
+        };
         if Digest::of(&component) != digest {
             return Err(ReplayError::Missing { seq, digest });
         }

@@ -7,9 +7,13 @@
 //!   be under way: they stay. Up to it, no run that can still be signed makes anything but what the served snapshot lists.
 //! - **Older snapshots** stay while a host may be reading along them (`looks.rs` has how that is known).
 //! - **Stored blobs** go if no event names them, and then by way of [`stoa_store::sweep`].
-//! - Artifacts, offline roles, pages, assets and the archive of the log are never collected.
+//! - **Killed releases** lose their blobs, stored and public, once no snapshot that stays lists them, and once an event says
+//!   so (`killed.rs`).
+//! - Other artifacts, offline roles, pages, assets and the archive of the log are never collected.
 
+mod killed;
 mod looks;
+mod named;
 mod reach;
 mod report;
 mod stored;
@@ -27,11 +31,12 @@ use stoa_core::{
 use stoa_store::{
     blobs::{Area, BlobKey, Blobs, EngineError, Listed},
     ledger::{Ledger, LedgerError},
-    sweep::Claims,
+    sweep::{Claims, Kills},
 };
 
 use crate::{error::IndexerError, run::continued, tree::Tree};
 use looks::Looks;
+use named::Named;
 use reach::{Judgement, Reach};
 pub use report::{Group, Keep, Report, Tally};
 
@@ -76,6 +81,9 @@ pub enum GcError {
     /// The claims of begun publishes can not be read.
     #[error("the begun publishes can not be read")]
     Claims(#[source] EngineError),
+    /// The end of killed releases can not be recorded.
+    #[error("the end of killed releases can not be recorded")]
+    Kills(#[source] EngineError),
     /// Nothing is signed: nobody can say what is garbage.
     #[error("there is no signed index: what it reaches can not be told")]
     Unsigned,
@@ -123,6 +131,7 @@ pub struct Collector {
     ledger: Arc<dyn Ledger>,
     tree: Tree,
     claims: Arc<dyn Claims>,
+    kills: Arc<dyn Kills>,
     /// The first root: what a client pins.
     root: Arc<[u8]>,
 }
@@ -151,9 +160,16 @@ impl Ground {
 }
 
 impl Collector {
-    /// A collector for the registry with this first root, whose begun publishes `claims` knows.
-    pub fn new(ledger: Arc<dyn Ledger>, blobs: Arc<dyn Blobs>, claims: Arc<dyn Claims>, root: &[u8]) -> Self {
-        Self { ledger, tree: Tree::new(blobs), claims, root: root.into() }
+    /// A collector for the registry with this first root, whose begun publishes `claims` knows, and whose killed releases
+    /// `kills`.
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        blobs: Arc<dyn Blobs>,
+        claims: Arc<dyn Claims>,
+        kills: Arc<dyn Kills>,
+        root: &[u8],
+    ) -> Self {
+        Self { ledger, tree: Tree::new(blobs), claims, kills, root: root.into() }
     }
 
     /// Collects once.
@@ -168,8 +184,9 @@ impl Collector {
         let floor = looks.floor(&ground);
         let mut report = Report::new(ground.signed.seq, floor);
         self.check_archive(&mut report).await?;
-        self.collect_public(&ground, floor, &mut report).await?;
-        self.collect_stored(&ground, &mut report).await?;
+        let named = self.purge_killed(&ground, floor).await?;
+        self.collect_public(&ground, floor, &named, &mut report).await?;
+        self.collect_stored(&ground, named, &mut report).await?;
         self.collect_uploads(&ground, &mut report).await?;
         if !order.rehearse {
             looks.note(&*self.ledger, &ground).await?;
@@ -212,12 +229,22 @@ impl Collector {
         }
     }
 
-    async fn collect_public(&self, ground: &Ground, floor: u64, report: &mut Report) -> Result<(), GcError> {
+    async fn collect_public(
+        &self,
+        ground: &Ground,
+        floor: u64,
+        named: &Named,
+        report: &mut Report,
+    ) -> Result<(), GcError> {
         let rows = self.rows(Area::Public).await?;
         let reach = Reach::of(&self.tree, ground, floor, &rows).await?;
         let (mut going, mut asked) = (Vec::new(), Vec::new());
         for row in rows {
             let BlobKey::Public(path) = &row.key else { continue };
+            if matches!(path, PublicPath::Artifact(digest) if named.is_gone(digest)) {
+                // It goes with the stored one, if that may go.
+                continue;
+            }
             match reach.judge(path, row.modified) {
                 Judgement::Keep(group, why) => report.keep(group, why, row.size),
                 Judgement::Collect(group) => going.push((group, row)),

@@ -1,6 +1,10 @@
 //! One run of the indexer: from the signed head to the ledger's.
 
-use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU64,
+    sync::Arc,
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
@@ -199,22 +203,44 @@ impl Indexer {
     /// Nothing names any of these yet, so they are written in parallel: on a disk each costs a sync.
     async fn write(&self, revision: &Revision) -> Result<(), IndexerError> {
         let artifacts: Vec<_> = revision.artifacts.iter().map(|digest| self.publish_blob(*digest)).collect();
-        stream::iter(artifacts).buffer_unordered(PARALLEL).try_collect::<()>().await?;
+        let missing: Vec<Option<Digest>> = stream::iter(artifacts).buffer_unordered(PARALLEL).try_collect().await?;
+        check_purged(&*self.ledger, revision, missing.into_iter().flatten().collect()).await?;
         self.tree.put_all(&revision.files).await
     }
 
-    /// Copies a blob of a release from the private store to the public tree.
-    async fn publish_blob(&self, digest: Digest) -> Result<(), IndexerError> {
+    /// Copies a blob of a release from the private store to the public tree. Gives its digest where it is not there.
+    async fn publish_blob(&self, digest: Digest) -> Result<Option<Digest>, IndexerError> {
         let (from, to) = (BlobKey::Store(digest), BlobKey::Public(PublicPath::Artifact(digest)));
         if self.tree.blobs.head(&to).await?.is_some() {
-            return Ok(());
+            return Ok(None);
         }
-        let meta = self.tree.blobs.head(&from).await?.ok_or_else(|| IndexerError::Missing(from.to_string()))?;
+        let Some(meta) = self.tree.blobs.head(&from).await? else { return Ok(Some(digest)) };
         match self.tree.blobs.copy_new(&from, &meta.tag, &to).await? {
             // Named by its content, and copied from a verified blob: whoever came first wrote the same.
-            Put::Created | Put::Exists => Ok(()),
+            Put::Created | Put::Exists => Ok(None),
         }
     }
+}
+
+/// Checks that artifacts of `revision` that are not there were purged by a later event: who makes the index of an old
+/// stretch of the log again finds the holes of today.
+pub(crate) async fn check_purged(
+    ledger: &dyn Ledger,
+    revision: &Revision,
+    mut missing: BTreeSet<Digest>,
+) -> Result<(), IndexerError> {
+    let mut after = revision.cursor.head.seq;
+    while let Some(digest) = missing.first() {
+        let events = ledger.events(after, EVENTS_PER_RUN).await?;
+        let unexplained = || IndexerError::Missing(PublicPath::Artifact(*digest).to_string());
+        after = events.last().ok_or_else(unexplained)?.event().seq;
+        for event in &events {
+            if let Fact::Purged { blobs, .. } = &event.event().fact {
+                missing.retain(|digest| !blobs.contains(digest));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What the ledger makes of the signed index.

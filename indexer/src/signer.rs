@@ -26,7 +26,7 @@ use stoa_store::{
 
 use crate::{
     error::IndexerError,
-    run::{Standing, continued, standing},
+    run::{Standing, check_purged, continued, standing},
     tree::{PARALLEL, Tree},
 };
 use ground::Ground;
@@ -215,11 +215,12 @@ impl Signer {
         stream::iter(files).buffer_unordered(PARALLEL).try_collect::<()>().await?;
         let artifacts = revision.artifacts.iter().map(|digest| async move {
             let path = PublicPath::Artifact(*digest);
-            let there = self.tree.blobs.head(&BlobKey::Public(path.clone())).await?;
-            there.map(drop).ok_or_else(|| IndexerError::Missing(path.to_string()))
+            let there = self.tree.blobs.head(&BlobKey::Public(path)).await?;
+            Ok::<_, IndexerError>(there.is_none().then_some(*digest))
         });
         let artifacts = artifacts.collect::<Vec<_>>();
-        stream::iter(artifacts).buffer_unordered(PARALLEL).try_collect::<()>().await
+        let missing: Vec<_> = stream::iter(artifacts).buffer_unordered(PARALLEL).try_collect().await?;
+        check_purged(&*self.ledger, revision, missing.into_iter().flatten().collect()).await
     }
 
     /// The index under both keys. Its last file is the snapshot.

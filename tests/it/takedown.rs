@@ -146,3 +146,66 @@ fn what_is_taken_down_or_flawed_is_told_refused_and_restored_from_the_operator_t
     host.stoa(&["fetch"]).text();
     assert_said("takedowns-and-advisories", &said, &stage);
 }
+
+#[test]
+fn killed_bytes_are_collected_and_mirrors_backups_and_hosts_of_the_rest_go_on() {
+    let Some(stage) = Stage::new() else { return };
+    let server = stage.serve();
+    let author = stage.author(&server);
+    let registry = Registry { stage: &stage, server: &server, author };
+    let folders = [("1.0.0", 41), ("1.1.0", 42)].map(|(version, sum)| stage.plugin("answer", version, sum, 0));
+    for folder in &folders {
+        stage.publish(&server.url, &registry.author, &[folder]).json();
+    }
+    let artifact = |folder: &str| {
+        let bytes = fs::read(format!("{folder}/answer.wasm")).expect("a component");
+        format!("artifacts/sha256/{}", stoa_core::digest::Digest::of(&bytes))
+    };
+    let there = |folder: &str, root: &str| Path::new(&stage.path(root)).join(artifact(folder)).exists();
+    let public = "registry/blobs/public";
+    let pinned = ["--root-sha256", stage.fingerprint.as_str()];
+    let with_root = |args: &[&str]| stage.run(args.iter().copied().chain(pinned));
+    with_root(&["mirror", &server.url, "earlier"]).text();
+
+    let kill = ["takedown", "kill", "demo:answer@1.0.0", "--cause", "malware", "--reason", "It answers 41"];
+    registry.done(&kill);
+    with_root(&["verify", &server.url]).text();
+    let gc = ["gc", "--json", "--dir", "registry", "--grace", "0m", "--cut-off-hosts"];
+    let collected: Value = serde_json::from_str(&stage.run(gc).text()).expect("JSON");
+    // Component and readme; the WIT is the other release's as well.
+    assert_eq!(collected["report"]["collected"]["artifacts"]["files"], 2, "{collected}");
+    assert_eq!([&folders[0], &folders[1]].map(|folder| there(folder, public)), [false, true]);
+    let restore = ["takedown", "restore", "demo:answer@1.0.0", "--reason", "Too late"];
+    let late = registry.say(&stage.admin_key, &restore).refusal();
+    assert!(late.starts_with("error[takedown-final]"), "{late}");
+
+    // Copies of the registry leave out what is gone, and lose nothing else.
+    with_root(&["verify", &server.url]).text();
+    for mirror in ["earlier", "later"] {
+        with_root(&["mirror", &server.url, mirror]).text();
+        with_root(&["verify", mirror]).text();
+        assert!(there(&folders[1], mirror), "{mirror}");
+    }
+    assert!(!there(&folders[0], "later"), "nobody copies what was killed");
+    let call = ["run", "--json", "demo:answer", "--invoke", "add(1)"];
+    assert_eq!(stage.host(&server.url, &stage.path("c"), &call).json()["result"], "43");
+    stage.run(["backup", "--dir", "registry", "--to", "backup"]).text();
+    server.stop();
+
+    // A registry out of the archive alone, whose bytes are not all there.
+    stage.run(["restore", "--from", "backup", "--to", "restored"]).text();
+    fs::remove_file(stage.path("backup/ledger.sqlite")).expect("a ledger");
+    stage.run(["restore", "--from", "backup", "--to", "replayed"]).text();
+    for folder in ["restored", "replayed"] {
+        fs::rename(stage.registry(), stage.path(&format!("before-{folder}"))).expect("a folder");
+        fs::rename(stage.path(folder), stage.registry()).expect("a folder");
+        let server = stage.serve();
+        health_when(&server, "signed", |health| health["signed"]["seq"] == 6);
+        with_root(&["verify", &server.url]).text();
+        let cache = stage.path(&format!("cache-{folder}"));
+        assert_eq!(stage.host(&server.url, &cache, &call).json()["result"], "43", "{folder}");
+        let old = ["run", "--json", "demo:answer@=1.0.0", "--invoke", "add(1)"];
+        let killed = stage.host(&server.url, &cache, &old).stdout;
+        assert!(killed.contains("killed") && !there(&folders[0], public), "{folder}: {killed}");
+    }
+}

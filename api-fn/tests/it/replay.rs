@@ -140,7 +140,7 @@ async fn replayed(registry: &Registry) -> (MemoryLedger, Vec<Sealed>) {
     let ledger = MemoryLedger::in_memory();
     let events = registry.ledger.events(0, 1_000).await.expect("events");
     for event in &events {
-        replay::append(&ledger, &*registry.blobs, event).await.expect("it follows");
+        replay::append(&ledger, &*registry.blobs, event, &Default::default()).await.expect("it follows");
     }
     (ledger, events)
 }
@@ -191,22 +191,24 @@ async fn a_registry_goes_on_after_a_replay_as_if_nothing_had_happened() {
 async fn an_event_out_of_place_or_without_its_blobs_is_not_appended() {
     let (registry, events) = one_release().await;
     let ledger = MemoryLedger::in_memory();
-    let error = replay::append(&ledger, &*registry.blobs, &events[1]).await.expect_err("not the first");
+    let error =
+        replay::append(&ledger, &*registry.blobs, &events[1], &Default::default()).await.expect_err("not the first");
     let rule = "event 2 follows event 0: its `prev` is not the hash of the event before";
     assert_eq!(error.to_string(), rule);
     for event in &events[..2] {
-        replay::append(&ledger, &*registry.blobs, event).await.expect("it follows");
+        replay::append(&ledger, &*registry.blobs, event, &Default::default()).await.expect("it follows");
     }
     let Fact::Released { releases, .. } = &events[2].event().fact else { panic!("not a release") };
     let wit = releases[0].wit.digest;
     let bytes = registry.blobs.get(&BlobKey::Store(wit), 1 << 20).await.expect("an answer").expect("a WIT").bytes;
     registry.blobs.delete(&BlobKey::Store(wit)).await.expect("it is gone");
-    let error = replay::append(&ledger, &*registry.blobs, &events[2]).await.expect_err("no WIT");
+    let error = replay::append(&ledger, &*registry.blobs, &events[2], &Default::default()).await.expect_err("no WIT");
     assert!(matches!(error, ReplayError::Missing { seq: 3, digest } if digest == wit), "{error:?}");
     assert_eq!(ledger.head().await.expect("a head"), events[1].head(), "nothing was written");
     let _created = registry.blobs.put_new(&BlobKey::Store(wit), bytes).await.expect("a put");
-    replay::append(&ledger, &*registry.blobs, &events[2]).await.expect("all is there");
-    let error = replay::append(&ledger, &*registry.blobs, &events[2]).await.expect_err("it is there");
+    replay::append(&ledger, &*registry.blobs, &events[2], &Default::default()).await.expect("all is there");
+    let error =
+        replay::append(&ledger, &*registry.blobs, &events[2], &Default::default()).await.expect_err("it is there");
     assert_eq!(error.to_string(), "event 3 follows event 3: its `prev` is not the hash of the event before");
 }
 
@@ -235,7 +237,8 @@ async fn an_archive_that_yanks_what_is_not_there_is_refused() {
     let fact = Fact::Yanked { id, version, reason: "no".into() };
     let draft = Draft { actor: ActorId::registry(), fact, private: None };
     let forged = Event::seal(&draft, &events[2].head(), events[2].event().time).expect("an event");
-    let error = replay::append(&ledger, &*registry.blobs, &forged).await.expect_err("there is no 9.0.0");
+    let error =
+        replay::append(&ledger, &*registry.blobs, &forged, &Default::default()).await.expect_err("there is no 9.0.0");
     assert_eq!(error.to_string(), "event 4 speaks of `demo:alpha` 9.0.0, which is not there");
     assert_eq!(ledger.head().await.expect("a head"), events[2].head());
 }

@@ -233,7 +233,7 @@ async fn a_replay_of_the_archive_leaves_the_same_keys_and_takes_the_same_signatu
     registry.post(&path, &registry.admin, json!({"reason": "lost"})).await.ok();
     let ledger = Arc::new(MemoryLedger::in_memory());
     for event in registry.ledger.events(0, 100).await.expect("events") {
-        replay::append(&*ledger, &*registry.blobs, &event).await.expect("it follows");
+        replay::append(&*ledger, &*registry.blobs, &event, &Default::default()).await.expect("it follows");
     }
     let again = registry.upon(ledger.clone());
     assert_eq!(again.get(KEYS).await.ok(), registry.get(KEYS).await.ok());

@@ -1,7 +1,16 @@
 //! What others than their authors say of releases: takedowns and advisories.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use serde_json::{Value, json};
-use stoa_api::{problem::Code, publish::budget, token::Token};
+use stoa_api::{KilledReleases, problem::Code, publish::budget, replay, token::Token};
+use stoa_core::{digest::Digest, lock::Exact};
+use stoa_store::{
+    blobs::{BlobKey, Blobs as _},
+    ledger::Ledger as _,
+    memory::MemoryLedger,
+    sweep::Kills as _,
+};
 
 use crate::support::{Answer, Plugin, Registry, pretty};
 
@@ -230,4 +239,80 @@ async fn a_document_is_never_too_full_for_the_operator() {
     registry.fill("demo:markdown", limit - 8 * 1024).await;
     take_down(&registry, Some("1.0.0"), "kill", "It mines coins").await.refused(Code::DocumentFull);
     take_down(&registry, None, "kill", &"\u{e9}".repeat(500)).await.ok();
+}
+
+fn exact(version: &str) -> Exact {
+    format!("demo:markdown@{version}").parse().expect("a release")
+}
+
+async fn purge(registry: &Registry, version: &str, blobs: &[Digest]) -> bool {
+    let (releases, blobs) = (BTreeSet::from([exact(version)]), blobs.iter().copied().collect());
+    let now = stoa_api::Clock::now(&*registry.clock);
+    KilledReleases::new(registry.ledger.clone()).purge(&releases, &blobs, now).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn a_kill_is_final_once_its_bytes_are_to_be_deleted_and_nothing_else_is() {
+    let registry = begun().await;
+    registry.publish(&[&Plugin::simple("demo:markdown", "1.1.0")]).await.ok();
+    assert!(!purge(&registry, "1.0.0", &[]).await, "it is not killed");
+    take_down(&registry, Some("1.0.0"), "quarantine", "It may mine coins").await.ok();
+    assert!(!purge(&registry, "1.0.0", &[]).await, "it is quarantined");
+    take_down(&registry, Some("1.0.0"), "kill", "It mines coins").await.ok();
+    assert!(purge(&registry, "1.0.0", &[]).await);
+    let body = say(&registry, "restore", &registry.admin, Some("1.0.0")).await.refused(Code::TakedownFinal);
+    assert_eq!(body["detail"], "`demo:markdown` 1.0.0 was killed, and its bytes were deleted");
+    let shown = registry.get(&format!("{PLUGIN}/1.0.0")).await.ok();
+    assert_eq!((&shown["state"], &shown["takedown"]["purged"]), (&json!("killed"), &json!(true)));
+    registry.publish(&[&Plugin::simple("demo:markdown", "1.0.0")]).await.ok();
+
+    // With the plugin as a whole, and then that is final.
+    take_down(&registry, None, "kill", "It mines coins").await.ok();
+    assert!(purge(&registry, "1.1.0", &[]).await);
+    say(&registry, "restore", &registry.admin, None).await.refused(Code::TakedownFinal);
+}
+
+#[tokio::test]
+async fn an_archive_is_replayed_without_the_bytes_that_it_says_are_gone() {
+    let registry = begun().await;
+    let bytes: BTreeSet<Digest> = stored(&registry).await;
+    registry.publish(&[&Plugin::simple("demo:other", "1.0.0")]).await.ok();
+    take_down(&registry, Some("1.0.0"), "kill", "It mines coins").await.ok();
+    let mine: Vec<Digest> = bytes.iter().copied().collect();
+    assert!(purge(&registry, "1.0.0", &mine).await);
+    let shared: BTreeSet<Digest> = needed_by_other(&registry).await;
+    for digest in bytes.difference(&shared) {
+        registry.blobs.delete(&BlobKey::Store(*digest)).await.expect("a deletion");
+    }
+    let events = registry.ledger.events(0, 1_000).await.expect("events");
+    let replayed = MemoryLedger::in_memory();
+    for event in &events[..2] {
+        replay::append(&replayed, &*registry.blobs, event, &BTreeSet::new()).await.expect("it follows");
+    }
+    let lost = replay::append(&replayed, &*registry.blobs, &events[2], &BTreeSet::new()).await;
+    assert!(matches!(lost, Err(replay::ReplayError::Missing { seq: 3, .. })), "{lost:?}");
+    for event in &events[2..] {
+        replay::append(&replayed, &*registry.blobs, event, &bytes).await.expect("what is gone is gone");
+    }
+    assert_eq!(replayed.events(0, 1_000).await.expect("events"), events);
+    let now = stoa_api::Clock::now(&*registry.clock);
+    for partition in ["plugin:demo:markdown", "plugin:demo:other"] {
+        let before = registry.ledger.list(partition, None, 100, now).await.expect("items");
+        assert_eq!(replayed.list(partition, None, 100, now).await.expect("items"), before, "{partition}");
+    }
+    let again = registry.upon(Arc::new(replayed));
+    again.add_key(&again.admin, &["admin"]).await;
+    say(&again, "restore", &again.admin, Some("1.0.0")).await.refused(Code::TakedownFinal);
+}
+
+async fn stored(registry: &Registry) -> BTreeSet<Digest> {
+    let rows = registry.blobs.list(stoa_store::blobs::Area::Store, None, 100).await.expect("a list");
+    rows.into_iter().filter_map(|row| if let BlobKey::Store(digest) = row.key { Some(digest) } else { None }).collect()
+}
+
+/// What `demo:other` names.
+async fn needed_by_other(registry: &Registry) -> BTreeSet<Digest> {
+    let events = registry.ledger.events(3, 1).await.expect("events");
+    let stoa_core::event::Fact::Released { releases, .. } = &events[0].event().fact else { panic!("not a release") };
+    releases[0].blobs().map(|blob| blob.digest).collect()
 }

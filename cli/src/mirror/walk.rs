@@ -17,6 +17,7 @@ use stoa_core::{
     path::{PublicPath, RoleFile},
     publisher::Publishers,
     release::{BlobRef, MAX_RECORD_BYTES, Release},
+    standing::Measure,
     time::Time,
     trust::{CachedTrust, Config, Outcome, Step, TrustError, TrustFile, Updater},
     version::Version,
@@ -57,6 +58,12 @@ struct Listed<'d> {
 impl<'d> Listed<'d> {
     fn all(path: &'d PublicPath, document: &'d Document) -> impl Iterator<Item = Self> {
         document.releases.iter().map(move |(version, listing)| Self { path, document, version, listing })
+    }
+
+    /// Whether its bytes may be gone.
+    fn killed(&self) -> bool {
+        let takedown = self.document.takedown_of(self.version);
+        takedown.is_some_and(|takedown| takedown.measure == Measure::Kill)
     }
 
     fn name(&self) -> String {
@@ -222,10 +229,14 @@ impl<'a> Walk<'a> {
         root: &Pinned,
     ) -> Result<(), Fault> {
         for (path, document) in documents {
-            for (version, listing) in &document.releases {
+            for listed in Listed::all(path, document) {
+                let Listed { version, listing, .. } = listed;
                 let keys = keys.get(document.id.namespace());
                 let unsigned = |source| Fault::Publishers { file: path.to_string(), source: Box::new(source) };
                 keys.map_or(Ok(()), |keys| keys.admit(&listing.attestations, listing.seq)).map_err(unsigned)?;
+                if listed.killed() {
+                    continue;
+                }
                 let Some(blob) = listing.attestations.signature else { continue };
                 let signature = PublicPath::Artifact(blob.digest);
                 let refuse = |source| Fault::Publishers { file: signature.to_string(), source: Box::new(source) };
@@ -258,16 +269,21 @@ impl<'a> Walk<'a> {
         let named: Vec<_> = stream::iter(read.collect::<Vec<_>>()).buffered(PARALLEL).try_collect().await?;
         let mut blobs: BTreeMap<BlobRef, String> = BTreeMap::new();
         for (path, document) in documents {
+            // What a killed release says of itself may be gone with it.
+            let speaks = |listed: &&Listed<'_>| listed.path == path && *listed.version == document.about.version;
+            if listed.iter().find(speaks).is_some_and(Listed::killed) {
+                continue;
+            }
             for blob in std::iter::once(document.about.wit).chain(document.about.readme) {
                 blobs.entry(blob).or_insert_with(|| format!("`{path}`"));
             }
         }
-        for listed in &listed {
+        for listed in listed.iter().filter(|listed| !listed.killed()) {
             for blob in listed.listing.attestations.blobs() {
                 blobs.entry(blob).or_insert_with(|| format!("`{}`", listed.path));
             }
         }
-        for (listed, named) in listed.iter().zip(named) {
+        for (listed, named) in listed.iter().zip(named).filter(|(listed, _)| !listed.killed()) {
             for blob in named {
                 blobs.entry(blob).or_insert_with(|| format!("the record of {}", listed.name()));
             }

@@ -2,7 +2,7 @@
 //! part of either.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
@@ -137,7 +137,6 @@ pub(super) struct Named {
     pub(super) blobs: BTreeMap<Digest, (BlobRef, u64)>,
     /// Offline trust files.
     pub(super) offline: Vec<OfflineRole>,
-    purged: Vec<Digest>,
 }
 
 impl Named {
@@ -150,7 +149,8 @@ impl Named {
                     self.blobs.entry(blob.digest).or_insert((blob, event.event().seq));
                 }
             }
-            Fact::Purged { blobs, .. } => self.purged.extend(blobs),
+            // A later release may name the same bytes: then they are there again.
+            Fact::Purged { blobs, .. } => self.blobs.retain(|digest, _| !blobs.contains(digest)),
             _ => {}
         }
     }
@@ -175,9 +175,6 @@ impl Named {
         }
         if head != ledger.head().await? {
             return Err(Failure::new(format!("the log ends at event {}, and its head says another", head.seq)));
-        }
-        for digest in &named.purged {
-            named.blobs.remove(digest);
         }
         Ok((named, head))
     }
@@ -293,6 +290,19 @@ pub(super) async fn require_whole(ledger: &dyn Ledger, own: &Left) -> Result<(),
     )))
 }
 
+/// The blobs that archived events purge, each with the last event that does.
+fn purges(from: &[&Left]) -> Result<BTreeMap<Digest, u64>, Failure> {
+    let mut purges = BTreeMap::new();
+    for left in from {
+        for seq in left.events()? {
+            if let Some(Fact::Purged { blobs, .. }) = left.event(seq)?.map(|event| event.event().fact.clone()) {
+                purges.extend(blobs.into_iter().map(|digest| (digest, seq)));
+            }
+        }
+    }
+    Ok(purges)
+}
+
 async fn replay(
     ledger: &dyn Ledger,
     blobs: &dyn Blobs,
@@ -307,6 +317,7 @@ async fn replay(
             epochs.insert(event.event().prev, event);
         }
     }
+    let purges = purges(from)?;
     let mut count = 0;
     loop {
         // Where an epoch follows the head, whatever else follows it was given up.
@@ -317,8 +328,12 @@ async fn replay(
         let Some(event) = next.filter(|event| event.follows(&head).is_ok()) else { return Ok(count) };
         let mut named = Named::default();
         named.take(&event);
+        let seq = event.event().seq;
+        let gone: BTreeSet<Digest> =
+            purges.iter().filter(|(_, purged)| **purged > seq).map(|(digest, _)| *digest).collect();
+        named.blobs.retain(|digest, _| !gone.contains(digest));
         let appended = match named.bring(from, blobs).await {
-            Ok(_) => stoa_api::replay::append(ledger, blobs, &event).await.map_err(Failure::from),
+            Ok(_) => stoa_api::replay::append(ledger, blobs, &event, &gone).await.map_err(Failure::from),
             Err(missing) => Err(missing),
         };
         if let Err(failure) = appended {

@@ -17,7 +17,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use stoa_api::OpenPublishes;
+use stoa_api::{KilledReleases, OpenPublishes};
 use stoa_core::{digest::Digest, proposal::IndexKeys};
 use stoa_indexer::{
     Follower, Signing,
@@ -147,7 +147,8 @@ impl Registry {
     /// What collects garbage.
     pub(super) fn collector(&self, root: &[u8]) -> Collector {
         let claims = Arc::new(OpenPublishes::new(self.ledger.clone()));
-        Collector::new(self.ledger.clone(), self.blobs.clone(), claims, root)
+        let kills = Arc::new(KilledReleases::new(self.ledger.clone()));
+        Collector::new(self.ledger.clone(), self.blobs.clone(), claims, kills, root)
     }
 
     /// What follows an event, all of it in this process.

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use stoa_core::{canonical, digest::Digest, time::Time};
+use stoa_core::{canonical, digest::Digest, lock::Exact, time::Time};
 
 use crate::{
     blobs::{EngineError, UploadId},
@@ -135,6 +135,18 @@ pub trait Claims: Send + Sync {
     /// # Errors
     /// The engine's.
     async fn claimed(&self, now: Time) -> Result<Claimed, EngineError>;
+}
+
+/// Makes kills final.
+#[async_trait]
+pub trait Kills: Send + Sync {
+    /// Records that these releases, all of which are killed, lose these blobs for good. Nothing may be deleted before.
+    /// Gives whether it did: one of them may have been restored meanwhile.
+    ///
+    /// # Errors
+    /// The engine's; nothing was recorded, or it was and the answer is lost.
+    async fn purge(&self, releases: &BTreeSet<Exact>, blobs: &BTreeSet<Digest>, now: Time)
+    -> Result<bool, EngineError>;
 }
 
 #[cfg(test)]

@@ -6,45 +6,28 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use stoa_core::{
-    attestation::Attestations,
-    digest::Digest,
-    event::{Fact, Sealed},
-    time::DAY,
-};
+use stoa_core::{digest::Digest, path::PublicPath};
 use stoa_store::{
     blobs::{Area, BlobKey, Listed},
     ledger::LedgerError,
     sweep::{MAX_CONDEMNED, Sweep},
 };
 
-use super::{Collector, GcError, Ground, Group, Keep, Others, PARALLEL, Report};
+use super::{Collector, GcError, Ground, Group, Keep, Others, PARALLEL, Report, killed::LEASE, named::Named};
 
-/// From so long after its sentence on, in seconds, a collector without a lock is taken for dead.
-const LEASE: i64 = DAY;
 /// So long does a collector delete upon one sentence: a 24th of the lease, so that no clock and no pause of the machine
 /// that is less than a day makes it delete what it has lost.
 const DELETES: Duration = Duration::from_secs(60 * 60);
 /// Events read at a time.
 const EVENTS: usize = 512;
 
-/// The blobs that events name, up to one place of the log.
-#[derive(Default)]
-struct Named {
-    digests: BTreeSet<Digest>,
-    seq: u64,
-}
-
-impl Named {
-    fn take(&mut self, events: &[Sealed]) {
-        for event in events {
-            if let Fact::Released { releases, attestations } = &event.event().fact {
-                self.digests.extend(attestations.values().flat_map(Attestations::blobs).map(|blob| blob.digest));
-                self.digests.extend(releases.iter().flat_map(|release| release.blobs()).map(|blob| blob.digest));
-            }
-            self.seq = event.event().seq;
-        }
-    }
+/// What became of a blob that was to go.
+enum Fate {
+    Stays(Keep),
+    /// Whether there was a public copy, which went too.
+    Went {
+        public: bool,
+    },
 }
 
 fn digest(row: &Listed) -> Option<Digest> {
@@ -52,22 +35,29 @@ fn digest(row: &Listed) -> Option<Digest> {
 }
 
 impl Collector {
-    pub(super) async fn collect_stored(&self, ground: &Ground, report: &mut Report) -> Result<(), GcError> {
+    pub(super) async fn collect_stored(
+        &self,
+        ground: &Ground,
+        named: Named,
+        report: &mut Report,
+    ) -> Result<(), GcError> {
         let rows = self.rows(Area::Store).await?;
-        let mut named = Named::default();
-        self.catch_up(&mut named).await?;
         let claimed = self.claims.claimed(ground.now).await.map_err(GcError::Claims)?.blobs;
         let mut going = Vec::new();
         for row in rows {
             match digest(&row) {
-                Some(digest) if named.digests.contains(&digest) => report.keep(Group::Stored, Keep::Named, row.size),
+                Some(digest) if named.needs(&digest) => report.keep(Group::Stored, Keep::Named, row.size),
                 Some(digest) if claimed.contains(&digest) => report.keep(Group::Stored, Keep::Claimed, row.size),
                 _ if row.modified > ground.young() => report.keep(Group::Stored, Keep::Young, row.size),
                 _ => going.push(row),
             }
         }
         if ground.order.rehearse {
-            going.iter().for_each(|row| report.collect(Group::Stored, row.size));
+            for row in &going {
+                let public = digest(row).is_some_and(|digest| named.is_gone(&digest));
+                public.then(|| report.collect(Group::Artifacts, row.size));
+                report.collect(Group::Stored, row.size);
+            }
             return Ok(());
         }
         self.sweep(ground, &going, named, report).await
@@ -111,10 +101,12 @@ impl Collector {
             // All are answered before the first failure is told: none comes true when this run has ended.
             let outcomes: Vec<_> = stream::iter(deletions).buffer_unordered(PARALLEL).collect().await;
             for outcome in outcomes {
-                let (size, stays) = outcome?;
-                match stays {
-                    Some(why) => report.keep(Group::Stored, why, size),
-                    None => report.collect(Group::Stored, size),
+                match outcome? {
+                    (size, Fate::Stays(why)) => report.keep(Group::Stored, why, size),
+                    (size, Fate::Went { public }) => {
+                        public.then(|| report.collect(Group::Artifacts, size));
+                        report.collect(Group::Stored, size);
+                    }
                 }
             }
         }
@@ -128,22 +120,30 @@ impl Collector {
         named: &Named,
         claimed: &BTreeSet<Digest>,
         began: Instant,
-    ) -> Result<(u64, Option<Keep>), GcError> {
+    ) -> Result<(u64, Fate), GcError> {
         let stays = match digest(row) {
-            Some(digest) if named.digests.contains(&digest) => Some(Keep::Named),
+            Some(digest) if named.needs(&digest) => Some(Keep::Named),
             Some(digest) if claimed.contains(&digest) => Some(Keep::Claimed),
             // Looked at before each deletion, not once for all.
             _ if began.elapsed() > DELETES => Some(Keep::Later),
             _ => None,
         };
-        if stays.is_none() {
-            self.tree.blobs.delete(&row.key).await?;
+        if let Some(why) = stays {
+            return Ok((row.size, Fate::Stays(why)));
         }
-        Ok((row.size, stays))
+        let mut public = false;
+        if let Some(digest) = digest(row).filter(|digest| named.is_gone(digest)) {
+            // First the public copy: who finds the stored one knows that there may be a public one still.
+            let key = BlobKey::Public(PublicPath::Artifact(digest));
+            public = self.tree.blobs.head(&key).await?.is_some();
+            self.tree.blobs.delete(&key).await?;
+        }
+        self.tree.blobs.delete(&row.key).await?;
+        Ok((row.size, Fate::Went { public }))
     }
 
     /// Reads the events that are new.
-    async fn catch_up(&self, named: &mut Named) -> Result<(), GcError> {
+    pub(super) async fn catch_up(&self, named: &mut Named) -> Result<(), GcError> {
         loop {
             let events = self.ledger.events(named.seq, EVENTS).await?;
             named.take(&events);

@@ -1,5 +1,6 @@
 //! Garbage goes; what anyone may still ask for stays, whenever the collector comes and whatever stops it.
 
+mod killed;
 mod random;
 mod runs;
 mod stored;
@@ -9,6 +10,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 use stoa_core::{
     digest::Digest,
+    event::{ActorId, Draft, Fact},
+    lock::Exact,
     path::PublicPath,
     time::{DAY, Time},
 };
@@ -18,8 +21,9 @@ use stoa_indexer::{
 };
 use stoa_store::{
     blobs::{Area, BlobKey, Blobs as _, EngineError},
-    memory::{Call, MemoryBlobs},
-    sweep::{Claimed, Claims},
+    ledger::{Ledger as _, OperationId, Transaction},
+    memory::{Call, MemoryBlobs, MemoryLedger},
+    sweep::{Claimed, Claims, Kills},
 };
 
 use crate::world::{Files, World, files, id, immutable, namespace, public, released, signed, yanked};
@@ -35,13 +39,39 @@ impl Claims for Says {
     }
 }
 
+/// Records what is purged as the API does, without the state beside it.
+#[derive(Debug)]
+struct Ends(Arc<MemoryLedger>);
+
+#[async_trait]
+impl Kills for Ends {
+    async fn purge(
+        &self,
+        releases: &BTreeSet<Exact>,
+        blobs: &BTreeSet<Digest>,
+        now: Time,
+    ) -> Result<bool, EngineError> {
+        let (releases, blobs) = (releases.iter().cloned().collect(), blobs.iter().copied().collect());
+        let draft = Draft { actor: ActorId::registry(), fact: Fact::Purged { releases, blobs }, private: None };
+        let operation = OperationId::random()?;
+        self.0.commit(&Transaction { operation, draft: Some(draft), writes: vec![] }, now).await?;
+        Ok(true)
+    }
+}
+
 /// After the usual grace.
 const USUAL: Order = Order { grace: GRACE, rehearse: false, others: Others::Possible };
 /// With no regard for any host.
 const AT_ONCE: Order = Order { grace: 0, ..USUAL };
 
 fn collector(world: &World, blobs: &MemoryBlobs) -> Collector {
-    Collector::new(world.ledger.clone(), Arc::new(blobs.clone()), Arc::new(Says::default()), &world.root())
+    claimed(world, blobs, Says::default())
+}
+
+/// A collector beside publishes that claim this.
+fn claimed(world: &World, blobs: &MemoryBlobs, says: Says) -> Collector {
+    let ends = Arc::new(Ends(world.ledger.clone()));
+    Collector::new(world.ledger.clone(), Arc::new(blobs.clone()), Arc::new(says), ends, &world.root())
 }
 
 async fn collect(world: &World, blobs: &MemoryBlobs, order: Order) -> Report {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use stoa_core::event::Fact;
+use stoa_core::{event::Fact, standing::Measure};
 use stoa_store::{blobs::Area, memory::MemoryBlobs};
 
-use crate::world::{World, files, immutable, namespace, released, unyanked, writes, yanked};
+use crate::world::{
+    World, files, flawed, flawless, immutable, namespace, released, restored, taken_down, unyanked, writes, yanked,
+};
 
 const PLUGINS: [&str; 5] = ["demo:alpha", "demo:beta", "demo:gamma", "other:alpha", "other:delta"];
 
@@ -20,7 +22,21 @@ pub(crate) enum Deed {
     Yank(usize),
     /// Takes the n-th yank back.
     Unyank(usize),
+    /// Takes the n-th release down, or its plugin has a flaw that others have had.
+    Stand(usize, Said),
 }
+
+/// What is said of a release.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Said {
+    Quarantined,
+    Killed,
+    Restored,
+    Flawed,
+    Flawless,
+}
+
+const SAID: [Said; 5] = [Said::Quarantined, Said::Killed, Said::Restored, Said::Flawed, Said::Flawless];
 
 pub(crate) fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
@@ -28,6 +44,7 @@ pub(crate) fn deed() -> impl Strategy<Value = Deed> {
         5 => (1u8..32).prop_map(Deed::Release),
         2 => any::<usize>().prop_map(Deed::Yank),
         1 => any::<usize>().prop_map(Deed::Unyank),
+        3 => (any::<usize>(), prop::sample::select(SAID.to_vec())).prop_map(|(n, said)| Deed::Stand(n, said)),
     ]
 }
 
@@ -46,8 +63,20 @@ impl Model {
             Deed::Release(bits) => self.release(*bits),
             Deed::Yank(n) => self.turn(*n, true).unwrap_or_else(|| self.namespace()),
             Deed::Unyank(n) => self.turn(*n, false).unwrap_or_else(|| self.namespace()),
+            Deed::Stand(n, said) => self.stand(*n, *said).unwrap_or_else(|| self.namespace()),
             Deed::Namespace => self.namespace(),
         }
+    }
+
+    fn stand(&self, n: usize, said: Said) -> Option<Fact> {
+        let (name, version) = self.releases.keys().nth(n.checked_rem(self.releases.len())?)?;
+        Some(match said {
+            Said::Quarantined => taken_down(name, Some(version), Measure::Quarantine),
+            Said::Killed => taken_down(name, Some(version), Measure::Kill),
+            Said::Restored => restored(name, Some(version)),
+            Said::Flawed => flawed(name, "CVE-2026-1"),
+            Said::Flawless => flawless(name, "CVE-2026-1"),
+        })
     }
 
     fn namespace(&mut self) -> Fact {

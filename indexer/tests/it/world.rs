@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
 use stoa_core::{
+    advisory::{Advisory, Content, Issuer, Severity},
     digest::Digest,
     event::{ActorId, Draft, Fact, OfflineRole, Sealed},
     id::PluginId,
     path::{Cache, PublicPath, RoleFile},
     proposal::{IndexKeys, SignerKeys},
     release::Release,
+    standing::{Cause, Measure},
     time::{DAY, Time},
     trust::{
         Bins, BitLength, CachedTrust, Config, SecretKey, Step, Updater,
@@ -301,6 +303,34 @@ pub(crate) fn yanked(name: &str, version: &str) -> Fact {
 
 pub(crate) fn unyanked(name: &str, version: &str) -> Fact {
     Fact::Unyanked { id: id(name), version: version.parse().expect("a version"), reason: "a false alarm".into() }
+}
+
+pub(crate) fn taken_down(name: &str, version: Option<&str>, measure: Measure) -> Fact {
+    let version = version.map(|version| version.parse().expect("a version"));
+    Fact::TakenDown { id: id(name), version, measure, cause: Cause::Malware, reason: "it mines coins".into() }
+}
+
+pub(crate) fn restored(name: &str, version: Option<&str>) -> Fact {
+    let version = version.map(|version| version.parse().expect("a version"));
+    Fact::Restored { id: id(name), version, reason: "a false alarm".into() }
+}
+
+pub(crate) fn flawed(name: &str, advisory: &str) -> Fact {
+    let content = Content {
+        issuer: Issuer::Registry,
+        severity: Severity::High,
+        summary: "It reads what it should not".parse().expect("a line"),
+        affected: vec!["<1.3".parse().expect("a requirement")],
+        fixed: Vec::new(),
+        link: "https://example.com/a".parse().expect("an address"),
+        aliases: Vec::new(),
+    };
+    let advisory = Advisory { id: advisory.parse().expect("an id"), content };
+    Fact::AdvisoryPublished { id: id(name), advisory }
+}
+
+pub(crate) fn flawless(name: &str, advisory: &str) -> Fact {
+    Fact::AdvisoryWithdrawn { id: id(name), advisory: advisory.parse().expect("an id"), reason: "it was none".into() }
 }
 
 /// The key of `trust/VERSION.ROLE.json`.

@@ -80,8 +80,11 @@ async fn check(steps: &[Step]) {
     hosts.read(&world, &blobs, wrong_by).await;
     // What the served snapshot reaches, and history: to the byte what a rebuild from the first event makes.
     world.wait(DAY);
-    index(&world, &blobs).await;
-    collect(&world, &blobs, AT_ONCE).await;
+    // The first collection may make kills final, which is an event more; the second one has nothing to add.
+    for _ in 0..2 {
+        index(&world, &blobs).await;
+        collect(&world, &blobs, AT_ONCE).await;
+    }
     assert_eq!(immutable(&blobs).await, rebuilt(&world).await);
     assert_eq!(world.read_as_client(&blobs).await, world.ledger_head().await);
 }

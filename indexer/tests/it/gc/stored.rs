@@ -1,9 +1,9 @@
 //! Stored blobs and uploads: what nobody relies on goes, and whoever commits in time is seen.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use stoa_core::{digest::Digest, time::DAY};
-use stoa_indexer::gc::{Collector, GcError, Group, Keep, Order, Others};
+use stoa_indexer::gc::{GcError, Group, Keep, Order, Others};
 use stoa_store::{
     blobs::{Area, BlobKey, Blobs as _, UploadId},
     ledger::{Ledger as _, LedgerError, OperationId, Transaction},
@@ -11,7 +11,7 @@ use stoa_store::{
     sweep::{Claimed, Sweep},
 };
 
-use super::{AT_ONCE, Says, USUAL, collect, collector, deletions, index};
+use super::{AT_ONCE, Says, USUAL, claimed, collect, collector, deletions, index};
 use crate::world::{World, files, namespace, put, release, released};
 
 const ORPHAN: &[u8] = b"bytes of a publish that lost its race";
@@ -45,8 +45,7 @@ async fn a_stored_blob_goes_once_it_is_old_and_neither_an_event_nor_a_begun_publ
     world.wait(7 * DAY);
     index(&world, &blobs).await;
     let says = Says(Claimed { blobs: BTreeSet::from([Digest::of(ORPHAN)]), uploads: BTreeSet::new() });
-    let claimed = Collector::new(world.ledger.clone(), Arc::new(blobs.clone()), Arc::new(says), &world.root());
-    let claimed = claimed.run(USUAL, world.now()).await.expect("a collection");
+    let claimed = claimed(&world, &blobs, says).run(USUAL, world.now()).await.expect("a collection");
     assert_eq!((tally(&claimed, Keep::Claimed), claimed.goes(Group::Stored).files), (1, 0));
 
     blobs.hooks().forget();
@@ -158,8 +157,7 @@ async fn an_upload_goes_after_two_days_unless_a_begun_publish_claims_it() {
     assert_eq!(collect(&world, &blobs, AT_ONCE).await.kept[&Group::Uploads][&Keep::Young].files, 2);
     world.wait(1);
     let says = Says(Claimed { blobs: BTreeSet::new(), uploads: BTreeSet::from([uploads[0]]) });
-    let collector = Collector::new(world.ledger.clone(), Arc::new(blobs.clone()), Arc::new(says), &world.root());
-    let report = collector.run(USUAL, world.now()).await.expect("a collection");
+    let report = claimed(&world, &blobs, says).run(USUAL, world.now()).await.expect("a collection");
     assert_eq!(report.kept[&Group::Uploads][&Keep::Claimed].files, 1);
     assert_eq!(report.goes(Group::Uploads).files, 1);
     let left: Vec<_> = files(&blobs, Area::Upload).await.into_keys().collect();
