@@ -7,25 +7,34 @@ mod record;
 
 use std::{
     hash::{Hash, Hasher},
-    path::PathBuf,
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use stoa_core::{
     component::{Counts, InspectLimits},
     digest::{self, Digest},
 };
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+    time::timeout,
+};
 use wasmtime::{Engine, component::Component};
 
 use self::cache::{Cache, Found};
 use crate::{
+    census::{Count, Counted},
     engine::PROFILE,
     error::LoaderError,
     event::{Bell, Event},
     limits::{Totals, machine},
-    plan::PlannedPlugin,
+    phase::Phase,
+    plan::{Origin, PlannedPlugin},
+    testing::Faults,
 };
 
 /// Turns planned plugins into components.
@@ -37,14 +46,20 @@ pub(crate) struct Compiler {
     bell: Bell,
     totals: Totals,
     permits: Arc<Semaphore>,
+    running: Count,
+    given_up: Count,
+    faults: Option<Faults>,
 }
 
 impl Compiler {
+    /// Compiles for `engine`, keeps code in `folder`, and counts what goes on in `running`.
     pub(crate) fn new(
         engine: &Engine,
         folder: Option<PathBuf>,
         totals: &Totals,
         bell: Bell,
+        running: Count,
+        faults: Option<Faults>,
     ) -> Result<Self, LoaderError> {
         let (cache, without) = match folder.map(|folder| (folder.display().to_string(), Cache::open(folder))) {
             None => (None, None),
@@ -54,16 +69,33 @@ impl Compiler {
             Some((path, Err(source))) => return Err(LoaderError::AotFolder { path, source }),
         };
         let permits = Arc::new(Semaphore::new(machine(totals.compilations)));
-        Ok(Self { engine: engine.clone(), cache, without, bell, totals: totals.clone(), permits })
+        let (engine, totals, given_up) = (engine.clone(), totals.clone(), Count::default());
+        Ok(Self { engine, cache, without, bell, totals, permits, running, given_up, faults })
     }
 
-    /// The component of `plugin`: from the cache, else compiled, and then kept.
+    /// The component of `plugin`: from the cache, else compiled in the time that its size allows, and then kept.
+    ///
+    /// Given up, by its time or by dropping this future, a compilation goes on; its result is found in the cache
+    /// next time.
     pub(crate) async fn component(&self, plugin: &PlannedPlugin) -> Result<Component, LoaderError> {
-        if let Some(component) = self.cached(plugin.artifact).await {
+        let late = |size, limit| LoaderError::CompileTimeout { plugin: plugin.id.clone(), size, limit };
+        let kept = async {
+            let component = self.cached(plugin.artifact).await;
+            if component.is_some() {
+                pass(self.faults.as_ref(), plugin).await?;
+            }
+            Ok::<_, LoaderError>(component)
+        };
+        if let Some(component) = timeout(self.allowed(0), kept).await.map_err(|_| late(0, self.allowed(0)))?? {
             return Ok(component);
         }
         // Never closed, so never refused.
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| LoaderError::ShutDown)?;
+        let given_up = self.given_up.now();
+        // Each holds the memory of a compiler and as many threads as find work.
+        if given_up >= machine(self.totals.compilations).saturating_mul(2) {
+            return Err(LoaderError::CompilerBusy { plugin: plugin.id.clone(), given_up });
+        }
         let bytes = read(plugin, &self.totals).await?;
         let size = bytes.len() as u64;
         let limit = self.allowed(size);
@@ -73,20 +105,25 @@ impl Compiler {
             without: self.without.clone(),
             bell: self.bell.clone(),
             plugin: plugin.clone(),
+            faults: self.faults.clone(),
+            _running: self.running.one(),
         };
-        // Given up, the compilation goes on and its result is found in the cache next time.
+        let held = Arc::new(Mutex::new(Held::Permit { _permit: permit }));
+        let _waiting = Waiting { held: held.clone(), given_up: &self.given_up };
+        let runtime = Handle::current();
         let compiling = spawn_blocking(move || {
-            let outcome = job.compile(&bytes);
-            drop(permit);
+            let outcome = job.compile(&bytes, &runtime);
+            drop(job);
+            held.lock().unwrap_or_else(PoisonError::into_inner).end();
             outcome
         });
-        match tokio::time::timeout(limit, compiling).await {
+        match timeout(limit, compiling).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(ended)) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(LoaderError::ShutDown),
             },
-            Err(_) => Err(LoaderError::CompileTimeout { plugin: plugin.id.clone(), size, limit }),
+            Err(_) => Err(late(size, limit)),
         }
     }
 
@@ -112,6 +149,46 @@ impl Compiler {
     }
 }
 
+/// What a compilation holds until it ends.
+enum Held {
+    /// Its turn: somebody waits for it.
+    Permit { _permit: OwnedSemaphorePermit },
+    /// A place among those that nobody waits for any more.
+    GivenUp { _counted: Counted },
+    /// Nothing: it ended.
+    Ended,
+}
+
+impl Held {
+    fn end(&mut self) {
+        *self = Self::Ended;
+    }
+}
+
+/// Whoever waits for a compilation. Dropped before it ended, the turn goes to the next: two endless compilations
+/// would otherwise keep all others from ever beginning.
+struct Waiting<'c> {
+    held: Arc<Mutex<Held>>,
+    given_up: &'c Count,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*held, Held::Permit { .. }) {
+            *held = Held::GivenUp { _counted: self.given_up.one() };
+        }
+    }
+}
+
+/// Where the faults of tests come in.
+async fn pass(faults: Option<&Faults>, plugin: &PlannedPlugin) -> Result<(), LoaderError> {
+    match faults {
+        Some(faults) => faults.pass(&plugin.id, Phase::Compile).await,
+        None => Ok(()),
+    }
+}
+
 /// One compilation, on a thread of its own.
 struct Job {
     engine: Engine,
@@ -119,10 +196,14 @@ struct Job {
     without: Option<String>,
     bell: Bell,
     plugin: PlannedPlugin,
+    faults: Option<Faults>,
+    _running: Counted,
 }
 
 impl Job {
-    fn compile(&self, bytes: &[u8]) -> Result<Component, LoaderError> {
+    fn compile(&self, bytes: &[u8], runtime: &Handle) -> Result<Component, LoaderError> {
+        // On this thread, as a slow compilation would be.
+        runtime.block_on(pass(self.faults.as_ref(), &self.plugin))?;
         let refused = |e: wasmtime::Error| LoaderError::Compile {
             plugin: self.plugin.id.clone(),
             source: e.into_boxed_dyn_error(),
@@ -158,20 +239,29 @@ impl Job {
 }
 
 /// The component's bytes, if they are still those that were verified.
-async fn read(plugin: &PlannedPlugin, totals: &Totals) -> Result<Vec<u8>, LoaderError> {
-    let path = plugin.path.display().to_string();
-    let unreadable = |source| LoaderError::Artifact { plugin: plugin.id.clone(), path: path.clone(), source };
-    let size = match &plugin.held {
-        Some(held) => held.len() as u64,
-        None => tokio::fs::metadata(&plugin.path).await.map_err(unreadable)?.len(),
+async fn read(plugin: &PlannedPlugin, totals: &Totals) -> Result<Bytes, LoaderError> {
+    let unreadable = |path: &Path| {
+        let (plugin, path) = (plugin.id.clone(), path.display().to_string());
+        move |source| LoaderError::Artifact { plugin, path, source }
+    };
+    let (path, size) = match &plugin.origin {
+        Origin::File(path) => {
+            (path.display().to_string(), tokio::fs::metadata(path).await.map_err(unreadable(path))?.len())
+        }
+        Origin::Held(bytes) => ("memory".to_owned(), bytes.len() as u64),
+        Origin::Remote(_) => {
+            let rule = "a component is fetched before it is compiled".to_owned();
+            return Err(LoaderError::Internal { plugin: plugin.id.clone(), rule });
+        }
     };
     let limit = totals.component_bytes;
     if size > limit {
         return Err(LoaderError::ArtifactTooLarge { plugin: plugin.id.clone(), size, limit });
     }
-    let bytes = match &plugin.held {
-        Some(held) => held.to_vec(),
-        None => tokio::fs::read(&plugin.path).await.map_err(unreadable)?,
+    let bytes = match &plugin.origin {
+        Origin::File(path) => tokio::fs::read(path).await.map_err(unreadable(path))?.into(),
+        Origin::Held(bytes) => bytes.clone(),
+        Origin::Remote(_) => Bytes::new(),
     };
     let found = Digest::of(&bytes);
     if found != plugin.artifact {

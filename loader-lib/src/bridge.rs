@@ -19,8 +19,8 @@ use crate::{
     graph::Graph,
     limits::Limit,
     plan::SlotKey,
-    slot::Dynamic,
     value::{self, Failure},
+    work::Dynamic,
 };
 
 /// A function of another plugin, as an importer is bound to it.

@@ -48,9 +48,10 @@ impl Budget {
         })
     }
 
-    /// Sets aside what a plugin with these limits may use at most.
-    pub(crate) fn reserve(self: &Arc<Self>, limits: &Limits) -> Result<Reservation, Exceeded> {
-        let bytes = machine(limits.memory).saturating_add(machine(limits.table_elements).saturating_mul(ELEMENT));
+    /// Sets aside what a plugin with these limits may use at most in `instances` at a time.
+    pub(crate) fn reserve(self: &Arc<Self>, limits: &Limits, instances: u32) -> Result<Reservation, Exceeded> {
+        let one = machine(limits.memory).saturating_add(machine(limits.table_elements).saturating_mul(ELEMENT));
+        let bytes = one.saturating_mul(instances as usize);
         self.commit(bytes)?;
         Ok(Reservation { budget: self.clone(), bytes })
     }
@@ -61,7 +62,7 @@ impl Budget {
     }
 }
 
-/// Memory that is set aside for one plugin, for all instances that it has one after the other. Dropping it gives it
+/// Memory that is set aside for one plugin, for all instances that it has beside or after each other. Dropping it gives it
 /// back.
 #[derive(Debug)]
 pub(crate) struct Reservation {
@@ -258,7 +259,7 @@ mod tests {
     #[test]
     fn what_is_set_aside_for_one_is_there_whatever_the_others_take() {
         let budget = Arc::new(Budget::new(200));
-        let reservation = budget.reserve(&limits(80)).expect("80 and 10 elements of 8");
+        let reservation = budget.reserve(&limits(80), 1).expect("80 and 10 elements of 8");
         let plugin = "demo:b".parse().expect("an id");
         let mut declared = Account::new(plugin, Arc::new(limits(80)), budget.clone(), true, Bell::new());
         let mut other = account(&budget, 80);
@@ -270,7 +271,7 @@ mod tests {
 
         drop(declared);
         assert!(!other.memory_growing(40, 41, None).expect("an answer"), "it is kept for the next instance");
-        let refused = budget.reserve(&limits(80)).map(drop);
+        let refused = budget.reserve(&limits(80), 1).map(drop);
         assert_eq!(refused, Err(Exceeded::new(Limit::TotalMemory, 200, 360)));
         drop(reservation);
         assert!(other.memory_growing(40, 80, None).expect("an answer"));

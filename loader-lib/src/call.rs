@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{error::LoaderError, limits::Limit, plan::SlotKey};
+use crate::{cancel::CancelToken, error::LoaderError, limits::Limit, plan::SlotKey};
 
 /// Plugins in one chain of calls. Deep enough for layers that people can still reason about; each level
 /// costs a fiber with its own stack.
@@ -46,6 +46,8 @@ pub(crate) struct Call {
     chain: Arc<Link>,
     /// The generation that the root call pinned, of whatever host.
     generation: Arc<dyn Any + Send + Sync>,
+    /// Each of them ends the call: its own and those of its callers.
+    tokens: Arc<[CancelToken]>,
 }
 
 struct Link {
@@ -77,6 +79,7 @@ impl Call {
             deadline: began + within,
             chain: Arc::new(Link { host, key, depth: 1, before: None }),
             generation,
+            tokens: Arc::new([]),
         }
     }
 
@@ -98,12 +101,29 @@ impl Call {
             deadline: self.deadline.min(Instant::now() + within),
             chain: Arc::new(Link { host, key, depth, before: Some(self.chain.clone()) }),
             generation: self.generation.clone(),
+            tokens: self.tokens.clone(),
         })
     }
 
     /// The same call in another generation: for a chain that comes from another host.
     pub(crate) fn pinned(self, generation: Arc<dyn Any + Send + Sync>) -> Self {
         Self { generation, ..self }
+    }
+
+    /// The same call, which `token` ends too.
+    pub(crate) fn cancelled_by(self, token: &CancelToken) -> Self {
+        let tokens = self.tokens.iter().chain([token]).cloned().collect();
+        Self { tokens, ..self }
+    }
+
+    /// What ends it before its time.
+    pub(crate) fn tokens(&self) -> Arc<[CancelToken]> {
+        self.tokens.clone()
+    }
+
+    /// Whether one of its tokens was cancelled.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.tokens.iter().any(CancelToken::is_cancelled)
     }
 
     /// The pinned generation, if it is a `G` of the host that is called.

@@ -6,6 +6,7 @@ use stoa_core::{component::InspectError, digest::Digest, id::PluginId};
 
 use crate::{
     limits::{Exceeded, Limit, OutOfBounds},
+    phase::Phase,
     plan::PlanError,
 };
 
@@ -117,6 +118,53 @@ pub enum LoaderError {
         source: std::io::Error,
     },
 
+    /// Too many compilations that were given up still go on: one more could take what memory and processors are left.
+    #[error("{plugin}: it is not compiled while {given_up} compilations that were given up still go on")]
+    CompilerBusy {
+        /// The plugin.
+        plugin: PluginId,
+        /// How many.
+        given_up: usize,
+    },
+    /// The component could not be brought here, or is not what the index says.
+    #[error("{plugin}: its component can not be fetched")]
+    Fetch {
+        /// The plugin.
+        plugin: PluginId,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+    /// A plugin took longer to load than it may.
+    #[error("{plugin} took longer than {limit:?} to load, and was in the phase `{phase}` when its time was up")]
+    LoadDeadline {
+        /// The plugin.
+        plugin: PluginId,
+        /// Where it was.
+        phase: Phase,
+        /// What it had, without compiling and without waiting for other plugins.
+        limit: Duration,
+    },
+    /// Loading was cancelled. What ran before goes on.
+    #[error("loading was cancelled")]
+    LoadCancelled,
+    /// A test had asked for this.
+    #[error("{plugin}: a fault was injected in the phase `{phase}`")]
+    Fault {
+        /// The plugin.
+        plugin: PluginId,
+        /// The phase.
+        phase: Phase,
+    },
+    /// The loader did what its own rules forbid.
+    #[error("{plugin}: the loader broke a rule of its own, which is a bug: {rule}")]
+    Internal {
+        /// The plugin.
+        plugin: PluginId,
+        /// The rule.
+        rule: String,
+    },
+
     /// A component imports what nobody provides.
     #[error("{plugin} imports {}, which neither this host nor a plugin it depends on provides", .imports.join(", "))]
     UnknownImport {
@@ -164,12 +212,17 @@ pub enum LoaderError {
         message: String,
     },
     /// A plugin is not loaded since one it needs is not.
-    #[error("{plugin} is not loaded because {on}, which it depends on, is not")]
+    #[error("{plugin} is not loaded because {root}, which it depends on{}, is not", through(.chain))]
     Blocked {
         /// The plugin.
         plugin: PluginId,
-        /// The dependency that failed or is itself blocked.
-        on: PluginId,
+        /// The plugin that failed first.
+        root: Box<PluginId>,
+        /// The way there: from this plugin to that one, each depending on the next.
+        chain: Vec<PluginId>,
+        /// How that one failed.
+        #[source]
+        source: Arc<LoaderError>,
     },
 
     /// The plan had a plugin of this name, but it could not be loaded.
@@ -303,6 +356,14 @@ pub enum LoaderError {
         /// From the start of the root call to the deadline.
         limit: Duration,
     },
+    /// The call was cancelled, by a token that it was given.
+    #[error("{plugin}: {function} was cancelled")]
+    Cancelled {
+        /// The plugin.
+        plugin: PluginId,
+        /// The function.
+        function: String,
+    },
     /// The call was cut off from outside: the plugin was taken away, or the call it served was cut off.
     #[error("{plugin}: {function} was cut off")]
     CutOff {
@@ -355,6 +416,13 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
+/// The plugins between the first and the last of a chain of dependencies.
+fn through(chain: &[PluginId]) -> String {
+    let between: Vec<_> =
+        chain.get(1..chain.len().saturating_sub(1)).unwrap_or_default().iter().map(ToString::to_string).collect();
+    if between.is_empty() { String::new() } else { format!(" through {}", between.join(" and ")) }
+}
+
 impl LoaderError {
     /// This message and those of all causes below it, in one line, for logs and events.
     pub fn chain(&self) -> String {
@@ -378,6 +446,12 @@ impl LoaderError {
             Self::Compile { .. } => "compile",
             Self::CompileTimeout { .. } => "compile-timeout",
             Self::AotFolder { .. } => "aot-folder",
+            Self::CompilerBusy { .. } => "compiler-busy",
+            Self::Fetch { .. } => "fetch",
+            Self::LoadDeadline { .. } => "load-deadline",
+            Self::LoadCancelled => "load-cancelled",
+            Self::Fault { .. } => "fault",
+            Self::Internal { .. } => "internal",
             Self::UnknownImport { .. } => "unknown-import",
             Self::Incompatible { .. } => "incompatible",
             Self::Link { .. } => "link",
@@ -398,6 +472,7 @@ impl LoaderError {
             Self::Limit { exceeded, .. } => exceeded.limit.row().code,
             Self::Admission { .. } => "admission",
             Self::Deadline { .. } => "deadline",
+            Self::Cancelled { .. } => "cancelled",
             Self::CutOff { .. } => "cut-off",
             Self::GuestTime { .. } => "guest-time",
             Self::Trapped { .. } => "trapped",

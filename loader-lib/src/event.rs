@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use stoa_core::{digest::Digest, id::PluginId, standing::Takedown, version::Version};
 use tokio::sync::broadcast;
 
-use crate::{error::LoaderError, limits::Exceeded};
+use crate::{error::LoaderError, limits::Exceeded, phase::State};
 
-/// As many events as a slow listener may lag behind before it loses some.
-const BUFFER: usize = 256;
+/// As many events as a slow listener may lag behind before it loses some: a plugin that loads tells about 10.
+const BUFFER: usize = 1024;
 
 /// Something that happened in a host.
 #[derive(Debug, Clone)]
@@ -48,6 +48,24 @@ pub enum Event {
         plugin: PluginId,
         /// Why.
         error: Arc<LoaderError>,
+    },
+    /// A plugin came to a new state of its life. Told as it happens, while what it is part of may yet fail.
+    Entered {
+        /// The plugin.
+        plugin: PluginId,
+        /// The version whose life it is.
+        version: Version,
+        /// Where it is now.
+        state: State,
+        /// How long it was in the state before.
+        took: Duration,
+    },
+    /// So many plugins of a plan have come to where they run, or to where they will not.
+    Progress {
+        /// How many.
+        settled: usize,
+        /// Of how many.
+        of: usize,
     },
     /// A plugin was compiled.
     Compiled {

@@ -1,6 +1,6 @@
 //! From wishes to a plan: choose against the signed index, fetch what was chosen, verify it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
@@ -9,11 +9,12 @@ use stoa_core::{
     lock::{Exact, Header, Lock},
     offer,
     policy::{Evidence, Refusal, Verdict},
+    release::{self, BlobRef},
     resolve::{
         self, Ask, Bar, Barred, Documents, Down, Known, Resolution, ResolveError, ResolveOptions, Resolved, Source,
         reachable,
     },
-    standing::Measure,
+    standing::{Measure, Takedown},
     time::DAY,
     trust::Staleness,
     wanted::Wanted,
@@ -21,8 +22,9 @@ use stoa_core::{
 
 use crate::{
     attested::{AllAttested, Attested},
+    error::Cause,
     limits::Wishes,
-    plan::{Binding, ConfigValue, Edge, Plan, PlanError, PlannedPlugin, RuntimeOptions},
+    plan::{Binding, ConfigValue, Edge, Fetch, Instances, Origin, Plan, PlanError, PlannedPlugin, RuntimeOptions},
     registry::{Obtained, Registry, RegistryError, Snapshot},
 };
 
@@ -286,6 +288,46 @@ impl Registry {
         wanted: &Wanted,
         progress: impl Fn(Fetched),
     ) -> Result<Plan, PlanningError> {
+        let quarantined = &self.may_fetch(resolution, &progress).await?;
+        let progress = &progress;
+        let plugins = stream::iter(resolution.plugins.iter().enumerate()).map(|(place, resolved)| async move {
+            let component = self.obtain(resolved.listing.artifact).await?;
+            progress(Fetched::Component { id: resolved.id.clone(), size: resolved.listing.artifact.size });
+            let quarantined = quarantined.get(&resolved.id).cloned();
+            planned(resolved, wanted, component.into(), place).map(|plugin| PlannedPlugin { quarantined, ..plugin })
+        });
+        let plugins: Vec<PlannedPlugin> = plugins.buffered(PARALLEL).try_collect().await?;
+        Ok(Plan::new(plugins)?)
+    }
+
+    /// The same, but nothing is fetched yet: each component is, when the plan is applied, beside the others. One that
+    /// does not come keeps none but its own dependents from running.
+    ///
+    /// # Errors
+    /// [`PlanningError`].
+    pub async fn plan_unfetched(
+        self: &Arc<Self>,
+        resolution: &Resolution,
+        wanted: &Wanted,
+        progress: impl Fn(Fetched),
+    ) -> Result<Plan, PlanningError> {
+        let mut quarantined = self.may_fetch(resolution, &progress).await?;
+        let plugins = resolution.plugins.iter().enumerate().map(|(place, resolved)| {
+            let remote = Remote { registry: self.clone(), artifact: resolved.listing.artifact };
+            let quarantined = quarantined.remove(&resolved.id);
+            let plugin = planned(resolved, wanted, Origin::Remote(Arc::new(remote)), place)?;
+            Ok(PlannedPlugin { quarantined, ..plugin })
+        });
+        Ok(Plan::new(plugins.collect::<Result<_, PlanningError>>()?)?)
+    }
+
+    /// Refuses what the policy refuses, what was taken down, and anything while there is something to agree to. Gives what
+    /// is quarantined and was kept before.
+    async fn may_fetch(
+        &self,
+        resolution: &Resolution,
+        progress: &impl Fn(Fetched),
+    ) -> Result<BTreeMap<PluginId, Takedown>, PlanningError> {
         self.permits(resolution)?;
         if !resolution.asks.is_empty() {
             return Err(PlanningError::Consent(resolution.asks.clone()));
@@ -303,26 +345,40 @@ impl Registry {
             tracing::warn!("{quarantined}, and goes on here");
             progress(Fetched::Quarantined(quarantined.clone()));
         }
-        let quarantined: BTreeMap<_, _> = down.into_iter().map(|down| (down.release.id, down.takedown)).collect();
-        let quarantined = &quarantined;
-        let progress = &progress;
-        let plugins = stream::iter(resolution.plugins.iter().enumerate()).map(|(place, resolved)| async move {
-            let component = self.obtain(resolved.listing.artifact).await?;
-            progress(Fetched::Component { id: resolved.id.clone(), size: resolved.listing.artifact.size });
-            let quarantined = quarantined.get(&resolved.id).cloned();
-            planned(resolved, wanted, component, place).map(|plugin| PlannedPlugin { quarantined, ..plugin })
-        });
-        let plugins: Vec<PlannedPlugin> = plugins.buffered(PARALLEL).try_collect().await?;
-        Ok(Plan::new(plugins)?)
+        Ok(down.into_iter().map(|down| (down.release.id, down.takedown)).collect())
     }
 }
 
-fn planned(
-    resolved: &Resolved,
-    wanted: &Wanted,
-    component: Obtained,
-    place: usize,
-) -> Result<PlannedPlugin, PlanningError> {
+/// A component in a registry.
+#[derive(Debug)]
+struct Remote {
+    registry: Arc<Registry>,
+    artifact: BlobRef,
+}
+
+#[async_trait::async_trait]
+impl Fetch for Remote {
+    async fn fetch(&self) -> Result<Origin, Cause> {
+        Ok(self.registry.obtain(self.artifact).await?.into())
+    }
+}
+
+impl From<Obtained> for Origin {
+    fn from(obtained: Obtained) -> Self {
+        match obtained.held {
+            Some(bytes) => Self::Held(bytes),
+            None => Self::File(obtained.path),
+        }
+    }
+}
+
+/// How a release may be run. What it says of a pool counts only where it is stateless.
+fn runtime(runtime: &release::Runtime) -> RuntimeOptions {
+    let instances = if runtime.stateless { Instances::Stateless(runtime.pool) } else { Instances::One };
+    RuntimeOptions { reload: runtime.reload, instances }
+}
+
+fn planned(resolved: &Resolved, wanted: &Wanted, origin: Origin, place: usize) -> Result<PlannedPlugin, PlanningError> {
     let Source::Registry(registry) = &resolved.source else {
         return Err(PlanningError::Path(resolved.id.clone()));
     };
@@ -334,11 +390,10 @@ fn planned(
         id: resolved.id.clone(),
         version: resolved.version.clone(),
         artifact: resolved.listing.artifact.digest,
-        path: component.path,
-        held: component.held,
+        origin,
         dependencies: resolved.edges.iter().map(edge).collect(),
         limits: Wishes::of_record(&resolved.listing.limits),
-        runtime: RuntimeOptions { reload: resolved.listing.runtime.reload },
+        runtime: runtime(&resolved.listing.runtime),
         config: settings(&resolved.id, wanted)?,
         rank: u32::try_from(rank).unwrap_or(u32::MAX),
         quarantined: None,

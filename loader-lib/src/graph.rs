@@ -52,6 +52,11 @@ impl<S: Send + 'static> Graph<S> {
         self.slots.get(key)
     }
 
+    /// Whether this very slot is in it.
+    pub(crate) fn has(&self, slot: &Arc<Slot<S>>) -> bool {
+        self.slots.get(slot.key()).is_some_and(|mine| Arc::ptr_eq(mine, slot))
+    }
+
     /// The slot of a plugin, or why it has none.
     pub(crate) fn plugin(&self, id: &PluginId) -> Result<&Arc<Slot<S>>, LoaderError> {
         if let Some(slot) = self.keys.get(id).and_then(|key| self.slots.get(key)) {
@@ -69,6 +74,11 @@ impl<S: Send + 'static> Graph<S> {
     /// All slots in load order.
     pub(crate) fn in_order(&self) -> impl DoubleEndedIterator<Item = &Arc<Slot<S>>> {
         self.order.iter().filter_map(|(key, _)| self.slots.get(key))
+    }
+
+    /// The same, each with its place in the host's own list.
+    pub(crate) fn with_ranks(&self) -> impl Iterator<Item = (Arc<Slot<S>>, u32)> {
+        self.order.iter().filter_map(|(key, rank)| Some((self.slots.get(key)?.clone(), *rank)))
     }
 
     /// All slots in the order of the host's own list.

@@ -3,34 +3,33 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use tokio::{runtime::Handle, sync::oneshot, time::Instant};
+use stoa_core::id::PluginId;
+use tokio::runtime::Handle;
 use wasmtime::{Engine, component::Linker};
 
 use crate::{
     aot::Compiler,
-    apply::{self, Applied},
     budget::{Admission, Budget},
     call::{Call, HostId},
+    census::{Census, Counts},
     ctx::{PluginCtx, PluginInfo},
     engine,
     error::LoaderError,
-    event::{Bell, Event, Events},
+    event::{Bell, Events},
     graph::Graph,
     guest,
     implementors::{Implementor, Pattern},
     limits::{Gauge, Limit, Limits, Rate, Totals},
     output::Output,
-    plan::Plan,
+    phase::Phase,
     plugin::Plugin,
+    testing::Faults,
     ticker::Ticker,
+    turn::Turn,
 };
-
-/// How long calls that began before a reload may still use a plugin that was replaced or removed.
-pub(crate) const DRAIN: Duration = Duration::from_secs(5);
 
 /// Makes the host's own state for a plugin's store.
 type MakeState<S> = Box<dyn Fn(&PluginInfo) -> S + Send + Sync>;
@@ -57,6 +56,29 @@ pub(crate) struct Shared<S: 'static> {
     pub(crate) make_state: MakeState<S>,
     pub(crate) compiler: Compiler,
     pub(crate) runtime: Handle,
+    pub(crate) counts: Counts,
+    faults: Option<Faults>,
+}
+
+impl<S: 'static> Shared<S> {
+    /// Where the faults of tests come in.
+    pub(crate) async fn pass(&self, plugin: &PluginId, phase: Phase) -> Result<(), LoaderError> {
+        match &self.faults {
+            Some(faults) => faults.pass(plugin, phase).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn census(&self) -> Census {
+        let Counts { components, stores, instances, compilations } = &self.counts;
+        Census {
+            components: components.now(),
+            stores: stores.now(),
+            instances: instances.now(),
+            compilations: compilations.now(),
+            memory: self.budget.used(),
+        }
+    }
 }
 
 /// What a host offers to plugins: the resolver takes only versions whose imports it covers.
@@ -69,18 +91,13 @@ pub struct Offer {
 }
 
 /// A set of running plugins. Clones are handles to the same one.
-pub struct Host<S: 'static>(Arc<Inner<S>>);
+pub struct Host<S: 'static>(pub(crate) Arc<Inner<S>>);
 
 pub(crate) struct Inner<S: 'static> {
     pub(crate) shared: Arc<Shared<S>>,
     pub(crate) graph: ArcSwap<Graph<S>>,
-    /// One `apply` or `shutdown` at a time. Holds what tells when the published graph is gone.
-    turn: tokio::sync::Mutex<Turn>,
-}
-
-struct Turn {
-    gone: oneshot::Receiver<()>,
-    closed: bool,
+    /// One `apply` or `shutdown` at a time.
+    pub(crate) turn: tokio::sync::Mutex<Turn<S>>,
 }
 
 impl Offer {
@@ -111,6 +128,7 @@ impl<S: Send + 'static> Host<S> {
             admission: Admission::default(),
             make_state: None,
             code: None,
+            faults: None,
         }
     }
 
@@ -129,61 +147,6 @@ impl<S: Send + 'static> Host<S> {
         self.0.shared.budget.used()
     }
 
-    /// Makes the running plugins those of `plan`. Loading and reloading are the same.
-    ///
-    /// Plugins whose bytes, dependencies, limits and configuration did not change keep running with their
-    /// memory. The others are compiled and started beside what runs; then all change at once. Calls that
-    /// began before finish with the plugins they began with.
-    ///
-    /// A plugin that fails keeps none but its own dependents from loading: the result tells what became of
-    /// each. Where an older version of it runs, that one goes on.
-    ///
-    /// # Errors
-    ///
-    /// [`LoaderError::ShutDown`] after a shutdown.
-    pub async fn apply(&self, plan: Plan) -> Result<Applied, LoaderError> {
-        let host = self.clone();
-        // Spawned, so that an impatient caller does not leave it half done.
-        self.spawn(async move { host.apply_in_turn(plan).await }).await
-    }
-
-    async fn apply_in_turn(&self, plan: Plan) -> Result<Applied, LoaderError> {
-        let mut turn = self.0.turn.lock().await;
-        if turn.closed {
-            return Err(LoaderError::ShutDown);
-        }
-        let old = self.0.graph.load_full();
-        let outcome = apply::build(&self.0.shared, &old, &plan).await;
-        let (graph, gone) = Graph::new(self.0.shared.id, outcome.slots, outcome.absent);
-        let graph = Arc::new(graph);
-        self.0.graph.store(graph.clone());
-        let gone = std::mem::replace(&mut turn.gone, gone);
-        drop(turn);
-        apply::tell(&self.0.shared.bell, &outcome.applied, |id| Some(graph.plugin(id).ok()?.planned().version.clone()));
-        apply::warn(&self.0.shared.bell, &plan, |planned| graph.slot(&planned.key()).is_some());
-        let retired: Vec<_> = old
-            .in_order()
-            .filter(|slot| !graph.slot(slot.key()).is_some_and(|new| Arc::ptr_eq(new, slot)))
-            .cloned()
-            .collect();
-        drop(old);
-        let host = self.clone();
-        self.0.shared.runtime.spawn(async move {
-            let until = Instant::now() + DRAIN;
-            // Whichever comes first: nobody calls through the old graph any more, or its time is up.
-            let _ = tokio::time::timeout_at(until, gone).await;
-            for slot in retired.into_iter().rev() {
-                slot.retire(host.goodbye(&slot, &graph), until).await;
-            }
-        });
-        Ok(outcome.applied)
-    }
-
-    /// The call in which a plugin says goodbye: it may still call those that remain.
-    fn goodbye(&self, slot: &crate::slot::Slot<S>, graph: &Arc<Graph<S>>) -> Call {
-        Call::root(self.0.shared.id, slot.key().clone(), slot.limits().deadline, graph.clone())
-    }
-
     /// A handle to the plugin `id`, such as `demo:markdown`. It outlives reloads and traps.
     ///
     /// # Errors
@@ -196,7 +159,7 @@ impl<S: Send + 'static> Host<S> {
     }
 
     /// The ids of all running plugins, in load order.
-    pub fn plugins(&self) -> Vec<stoa_core::id::PluginId> {
+    pub fn plugins(&self) -> Vec<PluginId> {
         self.0.graph.load().in_order().map(|slot| slot.key().id().clone()).collect()
     }
 
@@ -218,20 +181,6 @@ impl<S: Send + 'static> Host<S> {
             );
         }
         Ok(found)
-    }
-
-    /// Ends all plugins, last loaded first: running calls may finish and `lifecycle.shutdown` is called, for at
-    /// most `timeout` together; what runs then is cut off. Later calls are refused.
-    pub async fn shutdown(&self, timeout: Duration) {
-        let until = Instant::now() + timeout;
-        let mut turn = self.0.turn.lock().await;
-        turn.closed = true;
-        let last = self.0.graph.load_full();
-        self.0.graph.store(Arc::new(Graph::closed(self.0.shared.id)));
-        for slot in last.in_order().rev() {
-            slot.retire(self.goodbye(slot, &last), until).await;
-            self.0.shared.bell.ring(Event::Removed { plugin: slot.key().id().clone() });
-        }
     }
 
     /// The graph of the chain of calls that runs here, else the newest.
@@ -272,6 +221,7 @@ pub struct HostBuilder<S: 'static> {
     admission: Admission,
     make_state: Option<MakeState<S>>,
     code: Option<PathBuf>,
+    faults: Option<Faults>,
 }
 
 impl<S: Send + 'static> HostBuilder<S> {
@@ -336,6 +286,13 @@ impl<S: Send + 'static> HostBuilder<S> {
         self
     }
 
+    /// Lets `faults` come over the phases of its plugins: for tests.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = Some(faults);
+        self
+    }
+
     fn build_with(self, make_state: MakeState<S>) -> Result<Host<S>, LoaderError> {
         let runtime = Handle::try_current().map_err(|_| LoaderError::NoRuntime)?;
         self.limits.check()?;
@@ -345,10 +302,18 @@ impl<S: Send + 'static> HostBuilder<S> {
         let bell = Bell::new();
         let (base, offered) = base(&engine, self.provides)?;
         let id = HostId::new();
+        let counts = Counts::default();
         let shared = Shared {
             id,
             name: self.name,
-            compiler: Compiler::new(&engine, self.code, &self.totals, bell.clone())?,
+            compiler: Compiler::new(
+                &engine,
+                self.code,
+                &self.totals,
+                bell.clone(),
+                counts.compilations.clone(),
+                self.faults.clone(),
+            )?,
             engine,
             ticker,
             bell,
@@ -361,12 +326,14 @@ impl<S: Send + 'static> HostBuilder<S> {
             offered,
             make_state,
             runtime,
+            counts,
+            faults: self.faults,
         };
         let (graph, gone) = Graph::new(id, Vec::new(), Default::default());
         Ok(Host(Arc::new(Inner {
             shared: Arc::new(shared),
             graph: ArcSwap::from_pointee(graph),
-            turn: tokio::sync::Mutex::new(Turn { gone, closed: false }),
+            turn: tokio::sync::Mutex::new(Turn::new(gone)),
         })))
     }
 }

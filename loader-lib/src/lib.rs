@@ -8,6 +8,8 @@ mod bridge;
 mod budget;
 pub mod cache;
 mod call;
+mod cancel;
+mod census;
 mod ctx;
 mod engine;
 mod error;
@@ -22,23 +24,31 @@ mod implementors;
 mod interface;
 pub mod limits;
 mod link;
+mod live;
+mod load;
 mod output;
+mod phase;
 pub mod plan;
 mod plugin;
+mod pool;
 pub mod registry;
 mod slot;
+mod teardown;
 pub mod testing;
 mod ticker;
 pub mod transport;
+mod turn;
 mod value;
+mod work;
 
 pub use wasmtime::component;
 
 pub use self::{
-    apply::{Applied, Outcome},
+    apply::{Applied, ApplyOptions, Outcome},
     attested::{Attested, Depth},
     budget::Admission,
     cache::{Cache, CacheError},
+    cancel::CancelToken,
     ctx::{PluginCtx, PluginInfo},
     error::{Cause, LoaderError},
     event::{Event, Events},
@@ -48,6 +58,7 @@ pub use self::{
     host::{Host, HostBuilder, Offer},
     implementors::Implementor,
     limits::{Limits, Totals},
+    phase::{End, Phase, State},
     plan::{Plan, PlannedPlugin},
     plugin::{Plugin, PluginFunc},
     registry::{Refresh, Registry, RegistryError, Snapshot, TrustRoot},

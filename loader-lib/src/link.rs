@@ -111,7 +111,8 @@ struct Linking<'l> {
 impl Linking<'_> {
     fn bind(&self, instance: &ComponentInstance, providers: &Providers<'_>) -> Result<Bound, LoaderError> {
         let Some((key, exports)) = providers.get(&self.edge.on) else {
-            return Err(LoaderError::Blocked { plugin: self.plugin.id.clone(), on: self.edge.on.clone() });
+            let rule = format!("{} runs before its dependent is linked", self.edge.on);
+            return Err(LoaderError::Internal { plugin: self.plugin.id.clone(), rule });
         };
         let interface = self.export;
         if !InterfaceName::new(interface).serves(&InterfaceName::new(self.import)) {

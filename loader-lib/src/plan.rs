@@ -11,7 +11,7 @@ use stoa_core::{digest::Digest, id::PluginId, standing::Takedown, version::Versi
 
 pub use stoa_core::release::{OnFailure, Reload};
 
-use crate::limits::Wishes;
+use crate::{error::Cause, limits::Wishes};
 
 /// A set of plugins in load order: each comes after all it depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,10 +59,8 @@ pub struct PlannedPlugin {
     pub version: Version,
     /// The SHA-256 of the component.
     pub artifact: Digest,
-    /// A file with the component's bytes. It is read only when no compiled form is cached, and hashed again then.
-    pub path: PathBuf,
-    /// Those bytes, where they could not be kept in a file: the file is not read then.
-    pub held: Option<bytes::Bytes>,
+    /// Where the component's bytes are. They are read only when no compiled form is cached, and hashed again then.
+    pub origin: Origin,
     /// Which imports other plugins provide.
     pub dependencies: Vec<Edge>,
     /// What its manifest wishes for.
@@ -82,6 +80,41 @@ impl PlannedPlugin {
     pub fn key(&self) -> SlotKey {
         SlotKey::new(self.registry.clone(), self.id.clone(), self.version.as_semver().major)
     }
+}
+
+/// Where the bytes of a component are.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// In this file.
+    File(PathBuf),
+    /// Here: they could not be kept in a file.
+    Held(bytes::Bytes),
+    /// Not here yet: loading brings them.
+    Remote(Arc<dyn Fetch>),
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(one), Self::File(other)) => one == other,
+            (Self::Held(one), Self::Held(other)) => one == other,
+            (Self::Remote(one), Self::Remote(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Origin {}
+
+/// Brings the bytes of one component here.
+#[async_trait::async_trait]
+pub trait Fetch: fmt::Debug + Send + Sync {
+    /// Fetches and verifies them, and says where they are now.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps them from being here as they should be.
+    async fn fetch(&self) -> Result<Origin, Cause>;
 }
 
 /// A configured value, as `stoa:plugin/config` hands it out.
@@ -120,6 +153,28 @@ pub struct Edge {
 pub struct RuntimeOptions {
     /// How a new version takes over.
     pub reload: Reload,
+    /// How many instances may serve it.
+    pub instances: Instances,
+}
+
+/// How many instances of a plugin may serve calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Instances {
+    /// One: a call may depend on earlier calls.
+    #[default]
+    One,
+    /// Several, since calls do not depend on each other: at most so many, or whatever the host gives.
+    Stateless(Option<u32>),
+}
+
+impl Instances {
+    /// How many there may be in a host that gives each plugin at most `ceiling`: at least one.
+    pub fn at_most(self, ceiling: u32) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Stateless(wish) => wish.map_or(ceiling, |wish| wish.min(ceiling)).max(1),
+        }
+    }
 }
 
 /// The place a plugin fills in a host, kept over reloads.

@@ -7,13 +7,15 @@ use wasmtime::component::{ComponentNamedList, Lift, Lower, Type, Val, wasm_wave:
 
 use crate::{
     call::Call,
+    cancel::CancelToken,
     error::LoaderError,
     exports::Function,
     graph::Graph,
     host::Host,
     limits::Limit,
-    slot::{Dynamic, Slot, Typed},
+    slot::Slot,
     value,
+    work::{Dynamic, Typed},
 };
 
 /// A plugin of a host, by name. It stays valid over reloads and traps; whether the plugin is still there
@@ -25,11 +27,12 @@ pub struct Plugin<S: 'static> {
     host: Host<S>,
     id: PluginId,
     within: Option<Duration>,
+    token: Option<CancelToken>,
 }
 
 impl<S: 'static> Clone for Plugin<S> {
     fn clone(&self) -> Self {
-        Self { host: self.host.clone(), id: self.id.clone(), within: self.within }
+        Self { host: self.host.clone(), id: self.id.clone(), within: self.within, token: self.token.clone() }
     }
 }
 
@@ -41,7 +44,7 @@ struct Ready<S: 'static> {
 
 impl<S: Send + 'static> Plugin<S> {
     pub(crate) fn new(host: Host<S>, id: PluginId) -> Self {
-        Self { host, id, within: None }
+        Self { host, id, within: None, token: None }
     }
 
     /// Its name.
@@ -72,6 +75,15 @@ impl<S: Send + 'static> Plugin<S> {
     #[must_use]
     pub fn within(mut self, deadline: Duration) -> Self {
         self.within = Some(deadline);
+        self
+    }
+
+    /// The same plugin, whose calls made through this handle end when `token` is cancelled, and with them all calls
+    /// that they lead to. A call that still waits costs nothing then; one that is inside costs the plugin its
+    /// memory.
+    #[must_use]
+    pub fn cancelled_by(mut self, token: &CancelToken) -> Self {
+        self.token = Some(token.clone());
         self
     }
 
@@ -163,10 +175,14 @@ impl<S: Send + 'static> Plugin<S> {
         let own = ready.slot.limits().deadline;
         let within = self.within.map_or(own, |within| within.min(own));
         let (host, key) = (self.host.shared().id, ready.slot.key().clone());
-        match Call::current() {
-            Some(current) => Ok(current.next(host, key, within)?.pinned(ready.graph.clone())),
-            None => Ok(Call::root(host, key, within, ready.graph.clone())),
-        }
+        let call = match Call::current() {
+            Some(current) => current.next(host, key, within)?.pinned(ready.graph.clone()),
+            None => Call::root(host, key, within, ready.graph.clone()),
+        };
+        Ok(match &self.token {
+            Some(token) => call.cancelled_by(token),
+            None => call,
+        })
     }
 
     fn signature(&self, function: &Function, reason: String) -> LoaderError {

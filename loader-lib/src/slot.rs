@@ -1,132 +1,79 @@
-//! A plugin in its place: its store, and the one way into it.
+//! A plugin in its place: its instances, and the one way into them.
 
 use std::{
-    marker::PhantomData,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use tokio::{
-    sync::{Mutex, MutexGuard, watch},
+    sync::watch,
     time::{Instant, timeout_at},
 };
 use tracing::Instrument as _;
 use wasmtime::{
-    Store, Trap,
-    component::{ComponentExportIndex, ComponentNamedList, Func, Instance, InstancePre, Lift, Lower, Val},
+    Trap,
+    component::{InstancePre, Val},
 };
 
 use crate::{
     bridge::DependencyTrap,
-    budget::{Account, Admission, Reservation},
+    budget::{Admission, Reservation},
     call::{Call, HostId},
+    cancel,
+    census::Counted,
     ctx::{PluginCtx, PluginInfo},
     error::LoaderError,
     event::Event,
     exports::{Exports, Function},
-    guest::{Context, StartReason},
+    guest::StartReason,
     host::Shared,
     limits::{self, Exceeded, Lifting, Limit, Limits, Taken, machine},
+    live::Live,
     output::Output,
+    phase::{Life, Phase, Step},
     plan::{PlannedPlugin, SlotKey},
+    pool::{Place, Pool, Refused},
     value,
+    work::{Stopped, Work},
 };
 
-/// Characters that are kept of what a plugin says when it refuses to start.
-const MESSAGE: usize = 1000;
-
-/// A plugin that is linked, with its instance when it has one.
+/// A plugin that is linked, with its instances when it has some.
+///
+/// What a call takes from the pool it puts back when it returns cleanly. A call that is cut off, by a trap, its
+/// deadline, a token or a dropped future, puts nothing back, so no poisoned store is ever met again.
 pub(crate) struct Slot<S: 'static> {
-    shared: Arc<Shared<S>>,
+    pub(crate) shared: Arc<Shared<S>>,
     planned: PlannedPlugin,
-    info: Arc<PluginInfo>,
-    output: Arc<Output>,
+    pub(crate) info: Arc<PluginInfo>,
+    pub(crate) output: Arc<Output>,
     exports: Exports,
-    pre: InstancePre<PluginCtx<S>>,
-    cell: Mutex<Cell<S>>,
+    pub(crate) pre: InstancePre<PluginCtx<S>>,
+    life: Arc<Life>,
+    pool: Pool<Live<S>>,
     /// Memory that is set aside for it, from its admission to its end.
-    reservation: std::sync::Mutex<Option<Reservation>>,
-    /// Calls that wait for the cell.
-    waiting: AtomicUsize,
-    /// Set when running calls are to be cut off.
-    stop: watch::Sender<bool>,
-    /// Set, with the cell locked, when the plugin has ended for good.
-    retired: AtomicBool,
-}
-
-/// What a call takes from the slot and puts back when it returns cleanly. A call that is cut off, by a
-/// trap, its deadline or a dropped future, puts nothing back, so no poisoned store is ever met again.
-struct Cell<S: 'static> {
-    live: Option<Live<S>>,
-    /// Why the next instance is made.
+    reservation: Mutex<Option<Reservation>>,
+    /// Why its first instances are made.
     reason: StartReason,
+    /// Whether an instance was lost: what is made from then on is a restart.
+    lost: AtomicBool,
+    /// Which of what runs is to be cut off.
+    stop: watch::Sender<Stop>,
+    /// Set when the plugin has ended for good.
+    retired: AtomicBool,
+    _counted: Counted,
 }
 
-struct Live<S: 'static> {
-    store: Store<PluginCtx<S>>,
-    instance: Instance,
-}
-
-/// What a call does once it has the store.
-pub(crate) trait Work<S: 'static>: Send {
-    /// What it yields.
-    type Output: Send;
-
-    /// How values come out of the guest.
-    const LIFTING: Lifting;
-
-    /// Does it. Only [`Stopped::Signature`] leaves the store usable.
-    fn run(
-        self,
-        store: &mut Store<PluginCtx<S>>,
-        func: Func,
-    ) -> impl Future<Output = Result<Self::Output, Stopped>> + Send;
-}
-
-/// Why a call did not return.
-pub(crate) enum Stopped {
-    /// It was not made: the types do not fit.
-    Signature(String),
-    /// The guest was entered and left by an error.
-    Inside(wasmtime::Error),
-}
-
-/// A call with values of types known at run time. They were checked before.
-pub(crate) struct Dynamic<'v> {
-    pub(crate) params: &'v [Val],
-    pub(crate) results: &'v mut [Val],
-}
-
-impl<S: Send + 'static> Work<S> for Dynamic<'_> {
-    type Output = ();
-    const LIFTING: Lifting = Lifting::Dynamic;
-
-    async fn run(self, store: &mut Store<PluginCtx<S>>, func: Func) -> Result<(), Stopped> {
-        func.call_async(store, self.params, self.results).await.map_err(Stopped::Inside)
-    }
-}
-
-/// A call with Rust types.
-pub(crate) struct Typed<P, R> {
-    pub(crate) params: P,
-    pub(crate) returns: PhantomData<fn() -> R>,
-}
-
-impl<S, P, R> Work<S> for Typed<P, R>
-where
-    S: Send + 'static,
-    P: ComponentNamedList + Lower + Send + Sync + 'static,
-    R: ComponentNamedList + Lift + Send + Sync + 'static,
-{
-    type Output = R;
-    const LIFTING: Lifting = Lifting::Typed;
-
-    async fn run(self, store: &mut Store<PluginCtx<S>>, func: Func) -> Result<R, Stopped> {
-        let typed = func.typed::<P, R>(&mut *store).map_err(|e| Stopped::Signature(format!("{e:#}")))?;
-        typed.call_async(store, self.params).await.map_err(Stopped::Inside)
-    }
+/// What of a plugin is to be cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    Nothing,
+    /// Running calls.
+    Calls,
+    /// Those, and its goodbye.
+    All,
 }
 
 impl<S: Send + 'static> Slot<S> {
@@ -136,13 +83,13 @@ impl<S: Send + 'static> Slot<S> {
         exports: Exports,
         pre: InstancePre<PluginCtx<S>>,
         reason: StartReason,
+        life: Arc<Life>,
+        reservation: Option<Reservation>,
     ) -> Self {
-        let info = PluginInfo {
-            key: planned.key(),
-            version: planned.version.clone(),
-            config: planned.config.clone(),
-            limits: Arc::new(shared.limits.narrowed(&planned.limits)),
-        };
+        let limits = Arc::new(shared.limits.narrowed(&planned.limits));
+        let size = pool_size(&planned, &limits);
+        let info =
+            PluginInfo { key: planned.key(), version: planned.version.clone(), config: planned.config.clone(), limits };
         Self {
             output: Arc::new(Output::new(
                 planned.id.clone(),
@@ -151,14 +98,17 @@ impl<S: Send + 'static> Slot<S> {
                 shared.bell.clone(),
             )),
             info: Arc::new(info),
+            _counted: shared.counts.components.one(),
             shared,
             planned,
             exports,
             pre,
-            cell: Mutex::new(Cell { live: None, reason }),
-            reservation: std::sync::Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            stop: watch::Sender::new(false),
+            life,
+            pool: Pool::new(size),
+            reservation: Mutex::new(reservation),
+            reason,
+            lost: AtomicBool::new(false),
+            stop: watch::Sender::new(Stop::Nothing),
             retired: AtomicBool::new(false),
         }
     }
@@ -192,20 +142,32 @@ impl<S: Send + 'static> Slot<S> {
         &self.info.limits
     }
 
-    /// Sets its memory aside, where it declares how much it needs or the host does so for everyone. Once is enough.
-    pub(crate) fn admit(&self) -> Result<(), LoaderError> {
-        let declared = self.planned.limits.memory.is_some() || self.shared.admission == Admission::Everyone;
-        let mut reservation = self.reservation();
-        if declared && reservation.is_none() {
-            let refused = |exceeded| LoaderError::Admission { plugin: self.planned.id.clone(), exceeded };
-            *reservation = Some(self.shared.budget.reserve(self.limits()).map_err(refused)?);
+    /// Sets the memory of a plugin aside that is to be loaded, where it declares how much it needs or the host does so for
+    /// everyone.
+    pub(crate) fn reserve(shared: &Shared<S>, planned: &PlannedPlugin) -> Result<Option<Reservation>, LoaderError> {
+        if planned.limits.memory.is_none() && shared.admission != Admission::Everyone {
+            return Ok(None);
         }
+        let limits = shared.limits.narrowed(&planned.limits);
+        let refused = |exceeded| LoaderError::Admission { plugin: planned.id.clone(), exceeded };
+        shared.budget.reserve(&limits, pool_size(planned, &limits)).map(Some).map_err(refused)
+    }
+
+    /// The same for a plugin that was not loaded with its memory set aside already.
+    pub(crate) fn admit(&self) -> Result<(), LoaderError> {
+        let reservation = Self::reserve(&self.shared, &self.planned)?;
+        *self.reservation() = reservation;
         Ok(())
     }
 
-    fn reservation(&self) -> std::sync::MutexGuard<'_, Option<Reservation>> {
+    /// Whether its memory is set aside.
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.reservation().is_some()
+    }
+
+    fn reservation(&self) -> MutexGuard<'_, Option<Reservation>> {
         // Nothing panics while it holds the lock, so a poisoned one is whole.
-        self.reservation.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.reservation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many bytes `values` have, where they may cross.
@@ -226,7 +188,12 @@ impl<S: Send + 'static> Slot<S> {
         self.shared.under_way.take(size).map_err(refused)
     }
 
-    /// Calls `function` as `call`, waiting for the store until the call's deadline.
+    /// Why an instance that is made now is made.
+    pub(crate) fn reason(&self) -> StartReason {
+        if self.lost.load(SeqCst) { StartReason::Restart } else { self.reason }
+    }
+
+    /// Calls `function` as `call`, waiting for an instance until the call's deadline.
     pub(crate) async fn invoke<W: Work<S>>(
         &self,
         call: Call,
@@ -234,186 +201,176 @@ impl<S: Send + 'static> Slot<S> {
         work: W,
     ) -> Result<W::Output, LoaderError> {
         let (deadline, limit) = (call.deadline, call.limit());
+        let tokens = call.tokens();
         let mut stop = self.stop.subscribe();
         let span = tracing::debug_span!(target: "stoa_loader", "call", trace = call.trace, plugin = %self.planned.id, function = function.full_name);
         tokio::select! {
             biased;
+            () = cancel::any_of(&tokens) => Err(self.cancelled(&function.full_name)),
             outcome = timeout_at(deadline, self.turn(call, function, work).instrument(span)) => match outcome {
                 Ok(outcome) => outcome,
                 Err(_) => Err(self.deadline(&function.full_name, limit)),
             },
-            _ = stop.wait_for(|stop| *stop) => Err(self.cut_off(&function.full_name)),
+            _ = stop.wait_for(|stop| *stop >= Stop::Calls) => Err(self.cut_off(&function.full_name)),
         }
     }
 
     /// One call from the queue to its end. Dropping this future cuts the call off.
     async fn turn<W: Work<S>>(&self, call: Call, function: &Function, work: W) -> Result<W::Output, LoaderError> {
-        let mut cell = self.enter(&function.full_name).await?;
+        let mut place = self.enter(&function.full_name).await?;
         let _running = self.shared.ticker.run();
-        let live = match cell.live.take() {
+        let live = match place.take() {
             Some(live) => live,
-            None => {
-                let live = call.clone().scope(self.start(&call, cell.reason)).await?;
-                cell.reason = StartReason::Restart;
-                live
-            }
+            None => call.clone().scope(Live::start(self, &call)).await?,
         };
-        let mut inside =
-            Inside { slot: self, deadline: call.deadline, function: &function.full_name, live: Some(live) };
+        let mut inside = Inside { slot: self, call: call.clone(), function: &function.full_name, live: Some(live) };
+        self.shared.pass(&self.planned.id, Phase::Run).await.map_err(|fault| {
+            inside.live = None;
+            self.fail(&function.full_name, None, wasmtime::Error::new(fault))
+        })?;
         let outcome = match inside.live.as_mut() {
-            Some(live) => {
-                live.store.set_hostcall_fuel(self.fuel(W::LIFTING));
-                live.call(call, &function.index, self.limits(), work).await
-            }
+            Some(live) => live.call(self, call, &function.index, work).await,
             None => return Err(self.cut_off(&function.full_name)),
         };
-        let live = inside.live.take();
+        let Some(live) = inside.live.take() else { return Err(self.cut_off(&function.full_name)) };
         match outcome {
             Ok(output) => {
-                cell.live = live;
+                place.leave(live);
                 Ok(output)
             }
             Err(Stopped::Signature(reason)) => {
-                cell.live = live;
+                place.leave(live);
                 let (plugin, function) = (self.planned.id.clone(), function.full_name.clone());
                 Err(LoaderError::Signature { plugin, function, reason })
             }
             Err(Stopped::Inside(error)) => {
-                let refused = live.as_ref().and_then(Live::refused);
+                let refused = live.refused();
                 drop(live);
-                let error = self.explain(&function.full_name, self.limits().guest_time, refused, error);
-                self.lost(&error);
-                Err(error)
+                Err(self.fail(&function.full_name, refused, error))
             }
         }
     }
 
-    /// Waits for the store, as one of a bounded number.
-    async fn enter(&self, function: &str) -> Result<MutexGuard<'_, Cell<S>>, LoaderError> {
-        let cell = match self.cell.try_lock() {
-            Ok(cell) => cell,
-            Err(_) => {
-                let waiters = machine(self.limits().waiters);
-                let full = || LoaderError::Unavailable { plugin: self.planned.id.clone(), waiters };
-                let _place = Place::take(&self.waiting, waiters).ok_or_else(full)?;
-                self.cell.lock().await
-            }
-        };
-        if self.is_retired() { Err(self.cut_off(function)) } else { Ok(cell) }
+    /// Waits for an instance, as one of a bounded number.
+    async fn enter(&self, function: &str) -> Result<Place<'_, Live<S>>, LoaderError> {
+        let waiters = machine(self.limits().waiters);
+        self.pool.enter(waiters).await.map_err(|refused| match refused {
+            Refused::Full => LoaderError::Unavailable { plugin: self.planned.id.clone(), waiters },
+            Refused::Closed => self.cut_off(function),
+        })
     }
 
-    /// Makes the instance before anybody calls it.
+    /// Makes an instance before anybody calls it.
     pub(crate) async fn activate(&self, call: Call) -> Result<(), LoaderError> {
+        const START: &str = "its start";
         let (deadline, limit) = (call.deadline, call.limit());
         let work = async {
-            let mut cell = self.cell.lock().await;
+            let place = self.enter(START).await?;
             let _running = self.shared.ticker.run();
-            cell.live = Some(call.clone().scope(self.start(&call, cell.reason)).await?);
-            cell.reason = StartReason::Restart;
+            place.leave(call.clone().scope(Live::start(self, &call)).await?);
             Ok(())
         };
-        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(self.deadline("its start", limit)))
+        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(self.deadline(START, limit)))
     }
 
-    async fn start(&self, call: &Call, reason: StartReason) -> Result<Live<S>, LoaderError> {
-        let shared = &self.shared;
-        let (limits, reserved) = (self.info.limits.clone(), self.reservation().is_some());
-        let account =
-            Account::new(self.planned.id.clone(), limits, shared.budget.clone(), reserved, shared.bell.clone());
-        let state = (shared.make_state)(&self.info);
-        let data = PluginCtx::new(state, self.info.clone(), self.output.clone(), account);
-        let mut store = Store::new(&shared.engine, data);
-        store.limiter(|data| &mut data.account);
-        store.epoch_deadline_callback(|mut cx| Ok(cx.data_mut().tick()));
-        store.set_epoch_deadline(1);
-        store.set_hostcall_fuel(self.fuel(Lifting::Typed));
-        store.set_max_component_handles(machine(self.limits().handles));
-        store.data_mut().begin(call.clone(), self.limits().init_guest_time);
-        let instance = match self.pre.instantiate_async(&mut store).await {
-            Ok(instance) => instance,
-            Err(error) => return Err(self.not_instantiated(store.data().account.refused(), error)),
-        };
-        let mut live = Live { store, instance };
-        if let Some(init) = &self.exports.init {
-            self.init(&mut live, init, reason).await?;
-        }
-        live.store.data_mut().end();
-        Ok(live)
-    }
-
-    async fn init(
-        &self,
-        live: &mut Live<S>,
-        init: &ComponentExportIndex,
-        reason: StartReason,
-    ) -> Result<(), LoaderError> {
-        const INIT: &str = "lifecycle.init";
-        let plugin = || self.planned.id.clone();
-        let context = Context {
-            plugin: self.planned.id.to_string(),
-            version: self.planned.version.to_string(),
-            host: self.shared.name.clone(),
-            reason,
-        };
-        let typed =
-            live.instance.get_typed_func::<(Context,), (Result<(), String>,)>(&mut live.store, init).map_err(|e| {
-                LoaderError::Signature { plugin: plugin(), function: INIT.into(), reason: format!("{e:#}") }
-            })?;
-        match typed.call_async(&mut live.store, (context,)).await {
-            Ok((Ok(()),)) => Ok(()),
-            Ok((Err(message),)) => {
-                let message = message.chars().take(MESSAGE).flat_map(char::escape_debug).collect();
-                Err(LoaderError::Init { plugin: plugin(), message })
-            }
-            Err(error) => Err(self.explain(INIT, self.limits().init_guest_time, live.refused(), error)),
-        }
-    }
-
-    /// Ends the plugin: waits for the call that runs, at most until `until`, lets the guest say goodbye,
-    /// and drops its store. Later calls are refused.
+    /// Ends the plugin: waits for the calls that run, at most until `until`, lets the guest say goodbye, and drops
+    /// its stores. Later calls are refused.
     pub(crate) async fn retire(&self, goodbye: Call, until: Instant) {
-        let mut cell = match timeout_at(until, self.cell.lock()).await {
-            Ok(cell) => cell,
-            Err(_) => {
-                self.stop.send_replace(true);
-                self.cell.lock().await
+        if self.retired.swap(true, SeqCst) {
+            return;
+        }
+        self.step(Step::Retire);
+        let drained = async {
+            self.shared.pass(&self.planned.id, Phase::Drain).await?;
+            Ok::<_, LoaderError>(self.pool.close().await)
+        };
+        let instances = match timeout_at(until, drained).await {
+            Ok(Ok(instances)) => instances,
+            _ => {
+                self.cut(Stop::Calls);
+                self.pool.close().await
             }
         };
-        self.retired.store(true, SeqCst);
-        if let Some(live) = cell.live.take() {
-            self.say_goodbye(live, goodbye, until).await;
-        }
+        self.step(Step::Done);
+        self.say_goodbye(instances, goodbye, until).await;
         drop(self.reservation().take());
+        self.step(Step::Done);
     }
 
-    async fn say_goodbye(&self, mut live: Live<S>, goodbye: Call, until: Instant) {
-        if let Some(shutdown) = &self.exports.shutdown {
-            let _running = self.shared.ticker.run();
-            let call = goodbye.clone().scope(live.shutdown(goodbye, shutdown, self.limits()));
-            match timeout_at(until, call).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(target: "stoa_loader", plugin = %self.planned.id, error = format!("{error:#}"), "lifecycle.shutdown failed")
-                }
-                Err(_) => {
-                    tracing::warn!(target: "stoa_loader", plugin = %self.planned.id, "lifecycle.shutdown was cut off")
+    /// Tells all instances by `lifecycle.shutdown`, at most until `until`, and drops them.
+    async fn say_goodbye(&self, mut instances: Vec<Live<S>>, goodbye: Call, until: Instant) {
+        let mut stop = self.stop.subscribe();
+        let _running = self.shared.ticker.run();
+        let each = instances.iter_mut().map(|live| {
+            let goodbye = goodbye.clone();
+            async move {
+                let Some(shutdown) = &self.exports.shutdown else { return };
+                let said = goodbye.clone().scope(live.shutdown(goodbye, shutdown, self.limits())).await;
+                if let Err(error) = said {
+                    let plugin = &self.planned.id;
+                    tracing::warn!(target: "stoa_loader", %plugin, error = format!("{error:#}"), "lifecycle.shutdown failed");
                 }
             }
+        });
+        let all = async {
+            self.shared.pass(&self.planned.id, Phase::Stop).await?;
+            futures::future::join_all(each).await;
+            Ok::<_, LoaderError>(())
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = timeout_at(until, all) => outcome.ok(),
+            _ = stop.wait_for(|stop| *stop == Stop::All) => None,
+        };
+        let plugin = &self.planned.id;
+        match outcome {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!(target: "stoa_loader", %plugin, %error, "lifecycle.shutdown failed");
+            }
+            None => tracing::warn!(target: "stoa_loader", %plugin, "lifecycle.shutdown was cut off"),
         }
+    }
+
+    /// Cuts off all that still runs here, its goodbye too.
+    pub(crate) fn cut_off_all(&self) {
+        self.cut(Stop::All);
+    }
+
+    fn cut(&self, what: Stop) {
+        self.stop.send_if_modified(|stop| {
+            let more = *stop < what;
+            *stop = what.max(*stop);
+            more
+        });
+    }
+
+    /// A step of its life that only a bug can refuse; its end goes on all the same.
+    fn step(&self, step: Step) {
+        if let Err(error) = self.life.step(step) {
+            tracing::error!(target: "stoa_loader", %error, "a plugin's life is out of order");
+        }
+    }
+
+    /// A call was left by an error: tells that the instance is lost.
+    fn fail(&self, function: &str, refused: Option<Exceeded>, error: wasmtime::Error) -> LoaderError {
+        let error = self.explain(function, self.limits().guest_time, refused, error);
+        self.tell_loss(&error);
+        error
     }
 
     /// What a guest may hand to the host while a call runs whose results are lifted so. Calls into other plugins are
     /// lifted as `Val`s.
-    fn fuel(&self, results: Lifting) -> usize {
+    pub(crate) fn fuel(&self, results: Lifting) -> usize {
         let bridged = !self.planned.dependencies.is_empty();
         limits::fuel(self.limits(), if bridged { Lifting::Dynamic } else { results })
     }
 
     /// Why a guest ended: `refused` is what it was refused before that, in the same call.
-    fn explain(
+    pub(crate) fn explain(
         &self,
         function: &str,
-        guest_time: std::time::Duration,
+        guest_time: Duration,
         refused: Option<Exceeded>,
         error: wasmtime::Error,
     ) -> LoaderError {
@@ -435,14 +392,7 @@ impl<S: Send + 'static> Slot<S> {
         }
     }
 
-    fn not_instantiated(&self, refused: Option<Exceeded>, error: wasmtime::Error) -> LoaderError {
-        match self.explain("its start", self.limits().init_guest_time, refused, error) {
-            LoaderError::Trapped { plugin, source, .. } => LoaderError::Instantiate { plugin, source },
-            other => other,
-        }
-    }
-
-    fn deadline(&self, function: &str, limit: std::time::Duration) -> LoaderError {
+    fn deadline(&self, function: &str, limit: Duration) -> LoaderError {
         LoaderError::Deadline { plugin: self.planned.id.clone(), function: function.to_owned(), limit }
     }
 
@@ -450,47 +400,27 @@ impl<S: Send + 'static> Slot<S> {
         LoaderError::CutOff { plugin: self.planned.id.clone(), function: function.to_owned() }
     }
 
-    fn lost(&self, cause: &LoaderError) {
+    fn cancelled(&self, function: &str) -> LoaderError {
+        LoaderError::Cancelled { plugin: self.planned.id.clone(), function: function.to_owned() }
+    }
+
+    fn tell_loss(&self, cause: &LoaderError) {
+        self.lost.store(true, SeqCst);
         let plugin = self.planned.id.clone();
         self.shared.bell.ring(Event::StateLost { plugin, code: cause.code(), cause: cause.chain() });
     }
 }
 
-impl<S: Send + 'static> Live<S> {
-    /// What the call that runs was refused first.
-    fn refused(&self) -> Option<Exceeded> {
-        self.store.data().account.refused()
-    }
-
-    async fn call<W: Work<S>>(
-        &mut self,
-        call: Call,
-        function: &ComponentExportIndex,
-        limits: &Limits,
-        work: W,
-    ) -> Result<W::Output, Stopped> {
-        let func = self.instance.get_func(&mut self.store, function);
-        let func = func.ok_or_else(|| Stopped::Signature("the instance has no such function".into()))?;
-        self.store.data_mut().begin(call.clone(), limits.guest_time);
-        self.store.set_epoch_deadline(1);
-        let outcome = call.scope(work.run(&mut self.store, func)).await;
-        self.store.data_mut().end();
-        outcome
-    }
-
-    async fn shutdown(&mut self, call: Call, shutdown: &ComponentExportIndex, limits: &Limits) -> wasmtime::Result<()> {
-        self.store.data_mut().begin(call, limits.guest_time);
-        self.store.set_epoch_deadline(1);
-        let typed = self.instance.get_typed_func::<(), ()>(&mut self.store, shutdown)?;
-        typed.call_async(&mut self.store, ()).await
-    }
+/// How many instances a plugin may have.
+fn pool_size(planned: &PlannedPlugin, limits: &Limits) -> u32 {
+    planned.runtime.instances.at_most(u32::try_from(limits.pool).unwrap_or(u32::MAX))
 }
 
 /// A call between entering the guest and leaving it. Dropped with the instance still in it, the call was
 /// cut off, and the instance is lost.
 struct Inside<'s, S: Send + 'static> {
     slot: &'s Slot<S>,
-    deadline: Instant,
+    call: Call,
     function: &'s str,
     live: Option<Live<S>>,
 }
@@ -498,28 +428,12 @@ struct Inside<'s, S: Send + 'static> {
 impl<S: Send + 'static> Drop for Inside<'_, S> {
     fn drop(&mut self) {
         if self.live.take().is_some() {
-            let plugin = self.slot.planned.id.clone();
-            let function = self.function.to_owned();
-            self.slot.lost(&match Instant::now() < self.deadline {
-                true => LoaderError::CutOff { plugin, function },
-                false => LoaderError::Deadline { plugin, function, limit: self.slot.limits().deadline },
+            let (slot, function) = (self.slot, self.function);
+            slot.tell_loss(&match Instant::now() < self.call.deadline {
+                _ if self.call.is_cancelled() => slot.cancelled(function),
+                true => slot.cut_off(function),
+                false => slot.deadline(function, self.call.limit()),
             });
         }
-    }
-}
-
-/// A place in the queue of a slot.
-struct Place<'s>(&'s AtomicUsize);
-
-impl<'s> Place<'s> {
-    fn take(waiting: &'s AtomicUsize, limit: usize) -> Option<Self> {
-        let one_more = |waiting: usize| (waiting < limit).then_some(waiting + 1);
-        waiting.try_update(SeqCst, SeqCst, one_more).ok().map(|_| Self(waiting))
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
     }
 }

@@ -1,19 +1,34 @@
-//! For tests of hosts: plans made by hand from components' bytes, and faults in the cache of compiled code.
+//! For tests of hosts: plans made by hand from components' bytes, faults in the phases of plugins and in the cache
+//! of compiled code, and a count of what a host holds.
 //!
 //! Components may be written as text and turned into bytes by the crate `wat`, so that a host's tests need
 //! no WebAssembly toolchain.
 
+mod faults;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use stoa_core::digest::Digest;
 
 use crate::{
+    host::Host,
     limits::Wishes,
-    plan::{Binding, ConfigValue, Edge, OnFailure, Plan, PlannedPlugin, Reload, RuntimeOptions},
+    plan::{
+        Binding, ConfigValue, Edge, Fetch, Instances, OnFailure, Origin, Plan, PlannedPlugin, Reload, RuntimeOptions,
+    },
 };
+
+pub use self::faults::{FaultError, Faults, Gate};
+pub use crate::census::Census;
+
+/// Counts what `host` holds.
+pub fn census<S: Send + 'static>(host: &Host<S>) -> Census {
+    host.shared().census()
+}
 
 /// Why a plan could not be made.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -53,8 +68,7 @@ impl PlanBuilder {
             id: id.parse()?,
             version: version.parse()?,
             artifact,
-            path,
-            held: None,
+            origin: Origin::File(path),
             dependencies: Vec::new(),
             limits: Wishes::default(),
             runtime: RuntimeOptions::default(),
@@ -129,6 +143,24 @@ impl PlanBuilder {
     pub fn reload(self, reload: Reload) -> Self {
         self.last(|last| {
             last.runtime.reload = reload;
+            Ok(())
+        })
+    }
+
+    /// How many instances of the last plugin may serve calls.
+    #[must_use]
+    pub fn instances(self, instances: Instances) -> Self {
+        self.last(|last| {
+            last.runtime.instances = instances;
+            Ok(())
+        })
+    }
+
+    /// The last plugin's component is fetched from there when it is loaded.
+    #[must_use]
+    pub fn fetched(self, from: Arc<dyn Fetch>) -> Self {
+        self.last(|last| {
+            last.origin = Origin::Remote(from);
             Ok(())
         })
     }

@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use stoa_loader::{
-    Event, Host, Plan,
+    Event, Host, Plan, PlannedPlugin,
+    plan::Origin,
     testing::{Fault, File, PlanBuilder, inject},
 };
 
@@ -13,6 +14,13 @@ use crate::{
 };
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
+
+fn file_of(plugin: &PlannedPlugin) -> &Path {
+    match &plugin.origin {
+        Origin::File(path) => path,
+        other => panic!("{other:?}"),
+    }
+}
 
 fn plan(folder: &Path) -> Result<Plan, Error> {
     PlanBuilder::new(folder).plugin("demo:leaf", "1.0.0", &guests::leaf()).build()
@@ -43,7 +51,7 @@ async fn code_is_compiled_once_and_then_loaded_without_the_component() -> Outcom
     assert_eq!(load(plan(folder.path())?, &cache).await?, ["compiled"]);
     let plan = plan(folder.path())?;
     for plugin in plan.plugins() {
-        fs::remove_file(&plugin.path)?;
+        fs::remove_file(file_of(plugin))?;
     }
     assert_eq!(load(plan, &cache).await?, Vec::<String>::new());
     Ok(())
@@ -155,7 +163,7 @@ async fn a_folder_or_key_that_others_can_reach_is_refused() -> Outcome {
 async fn a_component_that_changed_after_it_was_verified_is_not_compiled() -> Outcome {
     let folder = tempfile::tempdir()?;
     let plan = plan(folder.path())?;
-    fs::write(&plan.plugins()[0].path, guests::probe())?;
+    fs::write(file_of(&plan.plugins()[0]), guests::probe())?;
     let host = Host::<()>::builder().build()?;
     let error = host.apply(plan).await?.all().expect_err("other bytes");
     let causes = error.chain();

@@ -292,6 +292,7 @@ fn every_limit_is_tried_by_a_guest() {
         (Limit::ResultBytes, "give()"),
         (Limit::HostCallBytes, "shout()"),
         (Limit::Handles, "handles(), streams()"),
+        (Limit::Pool, "callers.rs: calls_of_a_stateless_plugin_are_inside_at_the_same_time_as_many_as_its_pool_has"),
         (Limit::Waiters, "calls.rs: only_so_many_calls_wait_for_a_plugin"),
         (Limit::LogRate, "chatter()"),
         (Limit::LogBurst, "chatter()"),

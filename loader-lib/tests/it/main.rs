@@ -1,11 +1,13 @@
 //! The loader's promises, each tested on real components written as text.
 
 mod authority;
+mod callers;
 mod calls;
 mod code_cache;
 mod guests;
 mod limits;
 mod linking;
+mod phases;
 mod registry;
 mod reload;
 mod spikes;

@@ -26,10 +26,19 @@ use stoa_core::{
     trust::{Attack, Outcome, Staleness},
     wanted::{Want, Wanted},
 };
-use stoa_loader::{Cache, Freshness, Refresh, Registry, RegistryError, TrustRoot, transport::NoConnection};
+use stoa_loader::{
+    Cache, Freshness, Refresh, Registry, RegistryError, TrustRoot, plan::Origin, transport::NoConnection,
+};
 
 const ADDRESS: &str = "https://plugins.example";
 const ALPHA: &str = "demo:alpha";
+
+fn bytes_at(origin: &Origin) -> Vec<u8> {
+    match origin {
+        Origin::File(path) => std::fs::read(path).expect("a component"),
+        other => panic!("{other:?}"),
+    }
+}
 
 fn now() -> Time {
     Time::from_unix(BEGINNING + 3600)
@@ -172,7 +181,7 @@ async fn a_locked_install_from_a_warm_cache_takes_no_request() {
     let locked = snapshot.resolve(&wanted, Some(&lock), &offer, &options(Mode::Locked)).await.expect("the lock holds");
     let plan = offline.plan(&locked, &wanted, |_| ()).await.expect("a plan");
     assert_eq!(plan.plugins()[0].version.to_string(), "1.0.0");
-    let component = std::fs::read(&plan.plugins()[0].path).expect("a component");
+    let component = bytes_at(&plan.plugins()[0].origin);
     assert_eq!(component, mirror::component(ALPHA, "1.0.0"));
     assert_eq!(offline.requests(), 0);
     assert_eq!(mirror.asked().len(), 1, "nothing since");
@@ -516,7 +525,7 @@ async fn a_cache_that_can_not_be_written_fails_no_read_and_keeps_no_half() {
     let options = ResolveOptions::new("main".parse().expect("a name"));
     let resolution = snapshot.resolve(&wanted, None, &Offer::new(), &options).await.expect("a resolution");
     let plan = registry.plan(&resolution, &wanted, |_| {}).await.expect("a plan");
-    assert_eq!(plan.plugins()[0].held.as_deref(), Some(&mirror::component(ALPHA, "1.0.0")[..]));
+    assert_eq!(plan.plugins()[0].origin, Origin::Held(mirror::component(ALPHA, "1.0.0").into()));
     let error = registry.fetch(listing.artifact).await.expect_err("no place for a file");
     assert!(matches!(error, RegistryError::Cache(stoa_loader::CacheError::Io { .. })), "{error:?}");
 

@@ -192,6 +192,9 @@ table! {
         #[doc = "Handles on resources that a plugin may hold at a time: its own, and the host's files, streams and the like."]
         Handles handles: Count "handles" = 10_000, 1, 1_000_000;
         host, "the engine's tables of handles" => "limit-handles";
+        #[doc = "Instances that a stateless plugin may have, each with all of its memory. Other plugins have one."]
+        Pool pool: Count "pool" = 4, 1, 64;
+        host, "the pool of a plugin; calls wait when all are busy" => "unavailable";
         #[doc = "Calls that may wait for a busy plugin."]
         Waiters waiters: Count "waiters" = 64, 1, 100_000;
         host, "the queue before a store" => "unavailable";
@@ -233,9 +236,9 @@ table! {
         #[doc = "Functions of a component that is compiled."]
         Functions functions: Count "functions" = 250_000, 10_000_000;
         "the compiler, before it begins" => "inspect";
-        #[doc = "Components that are compiled at a time. A compilation that nobody waits for any more still counts."]
+        #[doc = "Components that are compiled at a time. A compilation that is given up goes on and its turn goes to the next; while twice as many do, none is begun."]
         Compilations compilations: Count "compilations" = 2, 1_000;
-        "the queue before the compiler; the rest wait" => "compile-timeout";
+        "the queue before the compiler; the rest wait" => "compiler-busy";
         #[doc = "Time for compiling a component, without what its size allows."]
         CompileTime compile_time: Time "compile-time" = 30 * SECOND, 60 * MINUTE;
         "the wait for the compiler, which goes on by itself" => "compile-timeout";
