@@ -75,5 +75,5 @@ async fn a_release_whose_blob_is_gone_is_not_published() {
     let world = World::with([namespace("demo"), released(&[ALPHA])]).await;
     let without = World::with([]).await.tree().await;
     let error = world.indexer(&without).run().await.expect_err("no blobs");
-    assert!(matches!(&error, IndexerError::Missing(path) if path.starts_with("store/sha256/")), "{error:?}");
+    assert!(matches!(&error, IndexerError::Missing(path) if path.starts_with("artifacts/sha256/")), "{error:?}");
 }
