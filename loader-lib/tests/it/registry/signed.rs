@@ -235,7 +235,10 @@ async fn a_provenance_counts_where_its_publisher_signed_it_and_says_the_place() 
             error => codes(error),
         };
         assert_eq!(found, refused, "{case}");
-        // And so it is offline, from what the cache has.
+        // And so it is offline, from what the cache has: the component too, by a host without the policy.
+        let free = open(&mirror, cache.path()).await;
+        let kept = choose(&free, None, Mode::Keep).await.expect("a resolution");
+        free.plan(&kept, &policy::wanted(), |_| ()).await.expect("a plan");
         let root = TrustRoot::pinned(mirror.root());
         let offline = Registry::open_offline(ADDRESS, root, Cache::at(cache.path()).expect("a cache")).await;
         let offline = offline.expect("a registry").with_clock(now).with_policy(requiring(&wanted));
