@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use stoa_core::id::PluginId;
 use tokio::time::Instant;
 
 use crate::{cancel::CancelToken, error::LoaderError, limits::Limit, plan::SlotKey};
@@ -86,10 +87,9 @@ impl Call {
     /// The next call of this chain, into `key`. It ends with this one at the latest, and within `within`.
     pub(crate) fn next(&self, host: HostId, key: SlotKey, within: Duration) -> Result<Self, LoaderError> {
         if self.chain.path().any(|link| link.host == host && link.key == key) {
-            let mut path: Vec<_> = self.chain.path().map(|link| link.key.to_string()).collect();
-            path.reverse();
-            path.push(key.to_string());
-            return Err(LoaderError::Reentrant { plugin: key.id().clone(), chain: path.join(" > ") });
+            let path = self.path().into_iter().chain([key.id().clone()]).map(|id| id.to_string());
+            let chain = path.collect::<Vec<_>>().join(" > ");
+            return Err(LoaderError::Reentrant { plugin: key.id().clone(), chain });
         }
         let depth = self.chain.depth + 1;
         if depth > MAX_DEPTH {
@@ -103,6 +103,13 @@ impl Call {
             generation: self.generation.clone(),
             tokens: self.tokens.clone(),
         })
+    }
+
+    /// The plugins on the way, first to last.
+    pub(crate) fn path(&self) -> Vec<PluginId> {
+        let mut path: Vec<_> = self.chain.path().map(|link| link.key.id().clone()).collect();
+        path.reverse();
+        path
     }
 
     /// The same call in another generation: for a chain that comes from another host.

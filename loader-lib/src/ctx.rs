@@ -9,6 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::{
     budget::Account,
     call::Call,
+    context::CallContext,
     limits::{Limits, machine},
     output::{Output, Stdio},
     plan::{ConfigValue, SlotKey},
@@ -90,6 +91,11 @@ impl<S> PluginCtx<S> {
     /// Which plugin this is.
     pub fn info(&self) -> &PluginInfo {
         &self.info
+    }
+
+    /// The call that this plugin serves now; none while it serves none.
+    pub fn context(&self) -> Option<CallContext> {
+        self.call.as_ref().map(CallContext::of)
     }
 
     pub(crate) fn output(&self) -> &Output {

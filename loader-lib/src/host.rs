@@ -29,6 +29,7 @@ use crate::{
     testing::Faults,
     ticker::Ticker,
     turn::Turn,
+    vitals::Vitals,
 };
 
 /// Makes the host's own state for a plugin's store.
@@ -161,6 +162,11 @@ impl<S: Send + 'static> Host<S> {
     /// The ids of all running plugins, in load order.
     pub fn plugins(&self) -> Vec<PluginId> {
         self.0.graph.load().in_order().map(|slot| slot.key().id().clone()).collect()
+    }
+
+    /// How each plugin does, in load order.
+    pub fn vitals(&self) -> Vec<Vitals> {
+        self.0.graph.load().in_order().map(|slot| slot.vitals()).collect()
     }
 
     /// The plugins that export an interface, in the order of the host's own list. `acme:web/filter@^1` means

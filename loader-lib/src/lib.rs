@@ -10,6 +10,7 @@ pub mod cache;
 mod call;
 mod cancel;
 mod census;
+mod context;
 mod ctx;
 mod engine;
 mod error;
@@ -39,6 +40,7 @@ mod ticker;
 pub mod transport;
 mod turn;
 mod value;
+mod vitals;
 mod work;
 
 pub use wasmtime::component;
@@ -49,6 +51,7 @@ pub use self::{
     budget::Admission,
     cache::{Cache, CacheError},
     cancel::CancelToken,
+    context::CallContext,
     ctx::{PluginCtx, PluginInfo},
     error::{Cause, LoaderError},
     event::{Event, Events},
@@ -63,4 +66,5 @@ pub use self::{
     plugin::{Plugin, PluginFunc},
     registry::{Refresh, Registry, RegistryError, Snapshot, TrustRoot},
     transport::TransportError,
+    vitals::Vitals,
 };

@@ -15,6 +15,7 @@ use crate::{
     limits::Limit,
     slot::Slot,
     value,
+    vitals::Vitals,
     work::{Dynamic, Typed},
 };
 
@@ -68,6 +69,15 @@ impl<S: Send + 'static> Plugin<S> {
     /// [`LoaderError::UnknownPlugin`], [`LoaderError::NotLoaded`].
     pub fn functions(&self) -> Result<Vec<String>, LoaderError> {
         Ok(self.ready()?.slot.exports().full_names())
+    }
+
+    /// How it does now.
+    ///
+    /// # Errors
+    ///
+    /// [`LoaderError::UnknownPlugin`], [`LoaderError::NotLoaded`].
+    pub fn vitals(&self) -> Result<Vitals, LoaderError> {
+        Ok(self.ready()?.slot.vitals())
     }
 
     /// The same plugin, with a deadline for each call made through this handle. The plugin's own limit and

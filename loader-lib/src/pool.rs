@@ -60,6 +60,12 @@ impl<T> Pool<T> {
         std::mem::take(&mut *self.ready())
     }
 
+    /// How many places there are, how many of them are taken, and how many wait for one.
+    pub(crate) fn count(&self) -> (usize, usize, usize) {
+        let size = self.size as usize;
+        (size, size - self.places.available_permits(), self.waiting.load(SeqCst))
+    }
+
     fn ready(&self) -> MutexGuard<'_, Vec<T>> {
         // Nothing panics while it holds the lock, so a poisoned one is whole.
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)

@@ -37,6 +37,7 @@ use crate::{
     plan::{PlannedPlugin, SlotKey},
     pool::{Place, Pool, Refused},
     value,
+    vitals::Vitals,
     work::{Stopped, Work},
 };
 
@@ -136,6 +137,13 @@ impl<S: Send + 'static> Slot<S> {
     /// Whether it has ended for good.
     pub(crate) fn is_retired(&self) -> bool {
         self.retired.load(SeqCst)
+    }
+
+    /// How it does.
+    pub(crate) fn vitals(&self) -> Vitals {
+        let (pool, busy, waiting) = self.pool.count();
+        let (plugin, version) = (self.planned.id.clone(), self.planned.version.clone());
+        Vitals { plugin, version, pool, busy, waiting }
     }
 
     pub(crate) fn limits(&self) -> &Limits {

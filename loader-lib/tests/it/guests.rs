@@ -171,23 +171,28 @@ pub(crate) fn leaf_of_two(one: &str, two: &str) -> Vec<u8> {
 
 /// Passes `bump` on to `demo:leaf/api@VERSION`, and its answer back.
 pub(crate) fn passes_on(version: &str) -> Vec<u8> {
+    hop(&format!("demo:leaf/api@{version}"), "bump", "demo:caller/api@1.0.0")
+}
+
+/// Exports as `interface` the function `function` of `on`, passes calls on to it and its answers back.
+pub(crate) fn hop(on: &str, function: &str, interface: &str) -> Vec<u8> {
     bytes(&format!(
         r#"(component
-        (import "demo:leaf/api@{version}" (instance $leaf
+        (import "{on}" (instance $on
             (type $call-error' {CALL_ERROR})
             (export "call-error" (type $call-error (eq $call-error')))
-            (export "bump" (func (result (result u32 (error $call-error)))))))
-        (alias export $leaf "call-error" (type $call-error))
+            (export "{function}" (func (result (result u32 (error $call-error)))))))
+        (alias export $on "call-error" (type $call-error))
         (core module $memory {PRELUDE})
         (core instance $mem (instantiate $memory))
-        (core func $bump' (canon lower (func $leaf "bump") (memory $mem "memory")))
+        (core func $f' (canon lower (func $on "{function}") (memory $mem "memory")))
         (core module $m
-            (import "leaf" "bump" (func $bump (param i32)))
-            (func (export "bump") (result i32) (call $bump (i32.const 1024)) (i32.const 1024)))
-        (core instance $i (instantiate $m (with "leaf" (instance (export "bump" (func $bump'))))))
-        (func $bump (result (result u32 (error $call-error))) (canon lift (core func $i "bump") (memory $mem "memory")))
-        (instance $api (export "bump" (func $bump)))
-        (export "demo:caller/api@1.0.0" (instance $api)))"#
+            (import "on" "f" (func $f (param i32)))
+            (func (export "f") (result i32) (call $f (i32.const 1024)) (i32.const 1024)))
+        (core instance $i (instantiate $m (with "on" (instance (export "f" (func $f'))))))
+        (func $f (result (result u32 (error $call-error))) (canon lift (core func $i "f") (memory $mem "memory")))
+        (instance $api (export "call-error" (type $call-error)) (export "{function}" (func $f)))
+        (export "{interface}" (instance $api)))"#
     ))
 }
 
@@ -400,4 +405,20 @@ pub(crate) fn printer() -> Vec<u8> {
         (instance $api (export "print" (func $print)))
         (export "demo:printer/api@1.0.0" (instance $api)))"#
     ))
+}
+
+/// `demo:copier/api@1.0.0`, whose `copy` takes 64 MiB and moves one half of them over the other for ever.
+pub(crate) fn copier() -> Vec<u8> {
+    bytes(
+        r#"(component
+        (core module $m (memory 1024)
+            (func (export "copy")
+                (loop $again
+                    (memory.copy (i32.const 0) (i32.const 0x2000000) (i32.const 0x2000000))
+                    (br $again))))
+        (core instance $i (instantiate $m))
+        (func $copy (canon lift (core func $i "copy")))
+        (instance $api (export "copy" (func $copy)))
+        (export "demo:copier/api@1.0.0" (instance $api)))"#,
+    )
 }

@@ -293,7 +293,10 @@ fn every_limit_is_tried_by_a_guest() {
         (Limit::HostCallBytes, "shout()"),
         (Limit::Handles, "handles(), streams()"),
         (Limit::Pool, "callers.rs: calls_of_a_stateless_plugin_are_inside_at_the_same_time_as_many_as_its_pool_has"),
-        (Limit::Waiters, "calls.rs: only_so_many_calls_wait_for_a_plugin"),
+        (
+            Limit::Waiters,
+            "callers.rs: sixty_four_calls_wait_for_a_busy_plugin_and_the_next_is_told_that_it_is_unavailable",
+        ),
         (Limit::LogRate, "chatter()"),
         (Limit::LogBurst, "chatter()"),
         (Limit::RandomBytes, "dice()"),

@@ -3,6 +3,7 @@
 mod authority;
 mod callers;
 mod calls;
+mod chains;
 mod code_cache;
 mod guests;
 mod limits;

@@ -2,6 +2,7 @@
 
 mod mirror;
 mod policy;
+mod runtime;
 mod signed;
 mod takedown;
 
