@@ -17,6 +17,7 @@ pub(crate) mod publisher;
 pub(crate) mod run;
 pub(crate) mod takedown;
 pub(crate) mod trust;
+pub(crate) mod vitals;
 pub(crate) mod yank;
 
 use stoa_core::time::Time;

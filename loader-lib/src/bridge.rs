@@ -57,7 +57,9 @@ pub(crate) fn define<S: Send + 'static>(
         let target = target.clone();
         Box::new(async move {
             let call = cx.data().call().cloned();
+            let below = call.as_ref().map(Call::waits);
             let outcome = target.call::<S>(call, params, results).await;
+            drop(below);
             // Waiting is free: the ticks that passed meanwhile belong to the callee.
             cx.set_epoch_deadline(1);
             target.answer(outcome, results)
@@ -80,7 +82,8 @@ impl Target {
         let next = call.next(slot.host(), self.key.clone(), slot.limits().deadline)?;
         let size = slot.weigh(&function, Limit::CallBytes, params)?;
         let _under_way = slot.hold(&function, size)?;
-        slot.invoke(next, &function, Dynamic { params, results }).await?;
+        let pass = slot.ask(|| next.caller())?;
+        slot.invoke(next, pass, &function, Dynamic { params, results }).await?;
         slot.weigh(&function, Limit::ResultBytes, results)?;
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use stoa_core::id::PluginId;
 use tokio::time::Instant;
 
-use crate::{cancel::CancelToken, error::LoaderError, limits::Limit, plan::SlotKey};
+use crate::{breaker::Caller, cancel::CancelToken, error::LoaderError, limits::Limit, plan::SlotKey};
 
 /// Plugins in one chain of calls. Deep enough for layers that people can still reason about; each level
 /// costs a fiber with its own stack.
@@ -56,6 +56,8 @@ struct Link {
     key: SlotKey,
     depth: usize,
     before: Option<Arc<Link>>,
+    /// Calls that it waits for.
+    below: AtomicUsize,
 }
 
 impl Link {
@@ -64,7 +66,39 @@ impl Link {
     }
 }
 
+/// A wait of a call for one that it led to.
+pub(crate) struct Below(Arc<Link>);
+
+impl Drop for Below {
+    fn drop(&mut self) {
+        self.0.below.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Call {
+    /// Who calls from here: the plugin that the running task serves, or the host.
+    pub(crate) fn calls_from_here() -> Caller {
+        let here = CURRENT.try_with(|call| call.chain.key.id().clone()).ok();
+        here.map_or(Caller::Host, Caller::Plugin)
+    }
+
+    /// Who made this call.
+    pub(crate) fn caller(&self) -> Caller {
+        let before = self.chain.before.as_ref();
+        before.map_or(Caller::Host, |before| Caller::Plugin(before.key.id().clone()))
+    }
+
+    /// Waits for another call, until this is dropped.
+    pub(crate) fn waits(&self) -> Below {
+        self.chain.below.fetch_add(1, Relaxed);
+        Below(self.chain.clone())
+    }
+
+    /// Whether it waits for another one.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.chain.below.load(Relaxed) > 0
+    }
+
     /// The call that the running task serves, if it serves one.
     pub(crate) fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
@@ -78,7 +112,7 @@ impl Call {
             trace: TRACE.fetch_add(1, Relaxed),
             began,
             deadline: began + within,
-            chain: Arc::new(Link { host, key, depth: 1, before: None }),
+            chain: Arc::new(Link { host, key, depth: 1, before: None, below: AtomicUsize::new(0) }),
             generation,
             tokens: Arc::new([]),
         }
@@ -99,7 +133,7 @@ impl Call {
             trace: self.trace,
             began: self.began,
             deadline: self.deadline.min(Instant::now() + within),
-            chain: Arc::new(Link { host, key, depth, before: Some(self.chain.clone()) }),
+            chain: Arc::new(Link { host, key, depth, before: Some(self.chain.clone()), below: AtomicUsize::new(0) }),
             generation: self.generation.clone(),
             tokens: self.tokens.clone(),
         })

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use stoa_core::{component::InspectError, digest::Digest, id::PluginId};
 
 use crate::{
+    breaker::{BreakerReason, Caller},
     limits::{Exceeded, Limit, OutOfBounds},
     phase::Phase,
     plan::PlanError,
@@ -311,6 +312,26 @@ pub enum LoaderError {
         /// How many wait.
         waiters: usize,
     },
+    /// A plugin failed too often: it is not called before some time is over.
+    #[error("{plugin} takes no calls{} for another {retry_in:?}: {reason}", from(.caller.as_deref()))]
+    Breaker {
+        /// The plugin.
+        plugin: PluginId,
+        /// Whose calls; none where it takes nobody's.
+        caller: Option<Box<Caller>>,
+        /// Why.
+        reason: Box<BreakerReason>,
+        /// For how long, in whole milliseconds. Then one call tries whether it works again.
+        retry_in: Duration,
+    },
+    /// `health.check` said no. The instance is replaced.
+    #[error("{plugin} says that it does not work: {message}")]
+    Unhealthy {
+        /// The plugin.
+        plugin: PluginId,
+        /// What it said, at most 1000 characters, control characters escaped.
+        message: String,
+    },
     /// Too many bytes in a call: [`Limit::CallBytes`] or [`Limit::ResultBytes`].
     #[error("{plugin}: {function} {} {size} bytes or more: the limit `{limit}` is {}", carried(*.limit), .limit.show(*.allowed))]
     TooLarge {
@@ -408,6 +429,10 @@ pub enum LoaderError {
     },
 }
 
+fn from(caller: Option<&Caller>) -> String {
+    caller.map(|caller| format!(" from {caller}")).unwrap_or_default()
+}
+
 fn carried(limit: Limit) -> &'static str {
     if limit == Limit::ResultBytes { "gave" } else { "was handed" }
 }
@@ -468,6 +493,8 @@ impl LoaderError {
             Self::Reentrant { .. } => "reentrant",
             Self::TooDeep { .. } => "too-deep",
             Self::Unavailable { .. } => "unavailable",
+            Self::Breaker { .. } => "circuit-open",
+            Self::Unhealthy { .. } => "unhealthy",
             Self::TooLarge { .. } => "too-large",
             Self::Limit { exceeded, .. } => exceeded.limit.row().code,
             Self::Admission { .. } => "admission",

@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use stoa_core::{digest::Digest, id::PluginId, standing::Takedown, version::Version};
 use tokio::sync::broadcast;
 
-use crate::{error::LoaderError, limits::Exceeded, phase::State};
+use crate::{
+    breaker::{BreakerReason, BreakerState, Caller},
+    error::LoaderError,
+    limits::Exceeded,
+    phase::State,
+};
 
 /// As many events as a slow listener may lag behind before it loses some: a plugin that loads tells about 10.
 const BUFFER: usize = 1024;
@@ -106,6 +111,19 @@ pub enum Event {
         plugin: PluginId,
         /// Which limit.
         exceeded: Exceeded,
+    },
+    /// A circuit of a plugin opened, lets one call try whether it works again, or closed.
+    Breaker {
+        /// The plugin that is called.
+        plugin: PluginId,
+        /// Whose calls it is about; none where it is about everybody's.
+        caller: Option<Caller>,
+        /// Where the circuit is now.
+        state: BreakerState,
+        /// Why it opened last.
+        reason: Option<BreakerReason>,
+        /// How long calls are refused.
+        retry_in: Option<Duration>,
     },
     /// This listener was too slow and missed events.
     Lagged {

@@ -11,7 +11,11 @@ use wasmtime::{
     },
 };
 
-use crate::{error::LoaderError, guest::LIFECYCLE, interface::InterfaceName};
+use crate::{
+    error::LoaderError,
+    guest::{HEALTH, LIFECYCLE},
+    interface::InterfaceName,
+};
 
 /// The package whose interfaces the loader calls itself; hosts and other plugins do not.
 const OWN: &str = "stoa:plugin";
@@ -52,12 +56,15 @@ pub(crate) struct Exports {
     pub(crate) init: Option<ComponentExportIndex>,
     /// `lifecycle.shutdown`.
     pub(crate) shutdown: Option<ComponentExportIndex>,
+    /// `health.check`.
+    pub(crate) health: Option<ComponentExportIndex>,
 }
 
 impl Exports {
     pub(crate) fn of(engine: &Engine, component: &Component) -> Self {
         let ty = component.component_type();
-        let mut exports = Self { functions: Vec::new(), by_interface: HashMap::new(), init: None, shutdown: None };
+        let mut exports =
+            Self { functions: Vec::new(), by_interface: HashMap::new(), init: None, shutdown: None, health: None };
         for (name, export) in ty.exports(engine) {
             let Some(index) = component.get_export_index(None, name) else { continue };
             match export.ty {
@@ -86,6 +93,8 @@ impl Exports {
                     "shutdown" => self.shutdown = Some(index),
                     _ => {}
                 }
+            } else if own.serves(&InterfaceName::new(HEALTH)) && name == "check" {
+                self.health = Some(index);
             }
             return;
         }

@@ -31,6 +31,8 @@ pub(crate) use stoa::plugin::{
 
 /// The interfaces of `stoa:plugin` that every host offers.
 pub(crate) const OFFERED: [&str; 2] = ["stoa:plugin/log@0.1.0", "stoa:plugin/config@0.1.0"];
+/// What a plugin may export to be asked whether it works.
+pub(crate) const HEALTH: &str = "stoa:plugin/health@0.1.0";
 /// What a plugin may export to be told when it starts and stops.
 pub(crate) const LIFECYCLE: &str = "stoa:plugin/lifecycle@0.1.0";
 

@@ -12,6 +12,7 @@ use wasmtime::{Engine, component::Linker};
 
 use crate::{
     aot::Compiler,
+    breaker::{BreakerRules, Clock},
     budget::{Admission, Budget},
     call::{Call, HostId},
     census::{Census, Counts},
@@ -58,6 +59,8 @@ pub(crate) struct Shared<S: 'static> {
     pub(crate) compiler: Compiler,
     pub(crate) runtime: Handle,
     pub(crate) counts: Counts,
+    pub(crate) breaking: BreakerRules,
+    pub(crate) clock: Clock,
     faults: Option<Faults>,
 }
 
@@ -129,6 +132,8 @@ impl<S: Send + 'static> Host<S> {
             admission: Admission::default(),
             make_state: None,
             code: None,
+            breaking: BreakerRules::default(),
+            clock: None,
             faults: None,
         }
     }
@@ -202,6 +207,15 @@ impl<S: Send + 'static> Host<S> {
         &self.0.shared
     }
 
+    /// The same for a call, for which the one that the running task serves waits, if it serves one.
+    pub(crate) async fn spawn_below<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, LoaderError>> + Send + 'static,
+    ) -> Result<T, LoaderError> {
+        let _below = Call::current().map(|call| call.waits());
+        self.spawn(work).await
+    }
+
     /// Runs `work` to its end, whether or not the caller waits for it.
     pub(crate) async fn spawn<T: Send + 'static>(
         &self,
@@ -227,6 +241,8 @@ pub struct HostBuilder<S: 'static> {
     admission: Admission,
     make_state: Option<MakeState<S>>,
     code: Option<PathBuf>,
+    breaking: BreakerRules,
+    clock: Option<Clock>,
     faults: Option<Faults>,
 }
 
@@ -292,6 +308,20 @@ impl<S: Send + 'static> HostBuilder<S> {
         self
     }
 
+    /// When plugins that fail are not called any more, and for how long.
+    #[must_use]
+    pub fn breaker(mut self, rules: BreakerRules) -> Self {
+        self.breaking = rules;
+        self
+    }
+
+    /// Lets breakers go by `clock`: for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     /// Lets `faults` come over the phases of its plugins: for tests.
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
@@ -333,6 +363,8 @@ impl<S: Send + 'static> HostBuilder<S> {
             make_state,
             runtime,
             counts,
+            breaking: self.breaking,
+            clock: self.clock.unwrap_or_else(Clock::real),
             faults: self.faults,
         };
         let (graph, gone) = Graph::new(id, Vec::new(), Default::default());

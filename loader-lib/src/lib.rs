@@ -4,6 +4,7 @@ mod aot;
 mod apply;
 mod attested;
 pub mod blocking;
+mod breaker;
 mod bridge;
 mod budget;
 pub mod cache;
@@ -41,6 +42,7 @@ pub mod transport;
 mod turn;
 mod value;
 mod vitals;
+mod way;
 mod work;
 
 pub use wasmtime::component;
@@ -48,6 +50,7 @@ pub use wasmtime::component;
 pub use self::{
     apply::{Applied, ApplyOptions, Outcome},
     attested::{Attested, Depth},
+    breaker::{BreakerReason, BreakerRules, BreakerState, Caller, CircuitVitals},
     budget::Admission,
     cache::{Cache, CacheError},
     cancel::CancelToken,

@@ -17,13 +17,20 @@ use crate::{
     work::{Stopped, Work},
 };
 
-/// Characters that are kept of what a plugin says when it refuses to start.
+/// Characters that are kept of what a plugin says when it refuses to start or does not work.
 const MESSAGE: usize = 1000;
+
+/// What a plugin says, as people may read it.
+fn shown(message: &str) -> String {
+    message.chars().take(MESSAGE).flat_map(char::escape_debug).collect()
+}
 
 /// An instance that can be called.
 pub(crate) struct Live<S: 'static> {
     store: Store<PluginCtx<S>>,
     instance: Instance,
+    /// How often circuits of the plugin had opened when it was made.
+    pub(crate) openings: u64,
     /// Dropped after the store: what is counted as gone is gone.
     _counted: (Counted, Counted),
 }
@@ -32,7 +39,7 @@ impl<S: Send + 'static> Live<S> {
     /// Makes an instance for `slot` and tells it by `lifecycle.init`, all as part of `call`.
     pub(crate) async fn start(slot: &Slot<S>, call: &Call) -> Result<Self, LoaderError> {
         let (shared, info) = (&slot.shared, &slot.info);
-        let counted = shared.counts.stores.one();
+        let (counted, openings) = (shared.counts.stores.one(), slot.openings());
         let (plugin, limits) = (info.id().clone(), info.limits.clone());
         let account = Account::new(plugin, limits, shared.budget.clone(), slot.is_reserved(), shared.bell.clone());
         let state = (shared.make_state)(info);
@@ -54,7 +61,7 @@ impl<S: Send + 'static> Live<S> {
                 });
             }
         };
-        let mut live = Self { store, instance, _counted: (counted, shared.counts.instances.one()) };
+        let mut live = Self { store, instance, openings, _counted: (counted, shared.counts.instances.one()) };
         if let Some(init) = &slot.exports().init {
             live.init(slot, init).await?;
         }
@@ -79,10 +86,7 @@ impl<S: Send + 'static> Live<S> {
         })?;
         match typed.call_async(&mut self.store, (context,)).await {
             Ok((Ok(()),)) => Ok(()),
-            Ok((Err(message),)) => {
-                let message = message.chars().take(MESSAGE).flat_map(char::escape_debug).collect();
-                Err(LoaderError::Init { plugin: plugin(), message })
-            }
+            Ok((Err(message),)) => Err(LoaderError::Init { plugin: plugin(), message: shown(&message) }),
             Err(error) => Err(slot.explain(INIT, slot.limits().init_guest_time, self.refused(), error)),
         }
     }
@@ -108,6 +112,24 @@ impl<S: Send + 'static> Live<S> {
         let outcome = call.scope(work.run(&mut self.store, func)).await;
         self.store.data_mut().end();
         outcome
+    }
+
+    /// Asks it by `health.check`, as part of `call`, whether it works. Only where it says so is it usable afterwards.
+    pub(crate) async fn check(
+        &mut self,
+        slot: &Slot<S>,
+        call: Call,
+        check: &ComponentExportIndex,
+    ) -> Result<Result<(), String>, Stopped> {
+        let typed = self.instance.get_typed_func::<(), (Result<(), String>,)>(&mut self.store, check);
+        let typed = typed.map_err(|e| Stopped::Signature(format!("{e:#}")))?;
+        self.store.set_hostcall_fuel(slot.fuel(Lifting::Typed));
+        self.store.data_mut().begin(call.clone(), slot.limits().guest_time);
+        self.store.set_epoch_deadline(1);
+        let said = call.scope(typed.call_async(&mut self.store, ())).await;
+        self.store.data_mut().end();
+        let (said,) = said.map_err(Stopped::Inside)?;
+        Ok(said.map_err(|message| shown(&message)))
     }
 
     /// Tells it by `lifecycle.shutdown`.

@@ -6,6 +6,7 @@ use stoa_core::{id::PluginId, version::Version};
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Type, Val, wasm_wave::untyped::UntypedFuncCall};
 
 use crate::{
+    breaker::Pass,
     call::Call,
     cancel::CancelToken,
     error::LoaderError,
@@ -121,6 +122,7 @@ impl<S: Send + 'static> Plugin<S> {
     /// [`LoaderError::Signature`] where `params` do not fit, and whatever becomes of the call.
     pub async fn call_dyn(&self, name: &str, params: &[Val]) -> Result<Vec<Val>, LoaderError> {
         let ready = self.ready()?;
+        let pass = ready.ask()?;
         let function = ready.find(name)?;
         let types: Vec<Type> = function.ty.params().map(|(_, ty)| ty).collect();
         if types.len() != params.len() {
@@ -130,7 +132,7 @@ impl<S: Send + 'static> Plugin<S> {
         if let Some(reason) = params.iter().zip(&types).find_map(|(value, ty)| value::mismatch(value, ty)) {
             return Err(self.signature(&function, reason));
         }
-        self.run_dyn(ready, function, params.to_vec()).await
+        self.run_dyn(ready, pass, function, params.to_vec()).await
     }
 
     /// Makes a call written in WAVE, such as `render("# Hi")`. The name is bare if only one function is called
@@ -146,6 +148,7 @@ impl<S: Send + 'static> Plugin<S> {
             return Err(refuse("it has no `(`".into()));
         };
         let ready = self.ready()?;
+        let pass = ready.ask()?;
         let function = ready.find(text[..open].trim())?;
         // The parser knows plain names only, and this one was used up already. One of the same length keeps the
         // positions that its messages tell.
@@ -153,12 +156,13 @@ impl<S: Send + 'static> Plugin<S> {
         let parsed = UntypedFuncCall::parse(&plain).map_err(|e| refuse(e.to_string()))?;
         let types: Vec<Type> = function.ty.params().map(|(_, ty)| ty).collect();
         let params = parsed.to_wasm_params::<Val>(&types).map_err(|e| refuse(e.to_string()))?;
-        self.run_dyn(ready, function, params).await
+        self.run_dyn(ready, pass, function, params).await
     }
 
     async fn run_dyn(
         &self,
         ready: Ready<S>,
+        pass: Pass,
         function: Arc<Function>,
         params: Vec<Val>,
     ) -> Result<Vec<Val>, LoaderError> {
@@ -167,11 +171,11 @@ impl<S: Send + 'static> Plugin<S> {
         let work = async move {
             let mut results = vec![Val::Bool(false); function.ty.results().len()];
             let work = Dynamic { params: &params, results: &mut results };
-            ready.slot.invoke(call, &function, work).await?;
+            ready.slot.invoke(call, pass, &function, work).await?;
             ready.slot.weigh(&function, Limit::ResultBytes, &results)?;
             Ok(results)
         };
-        self.host.spawn(work).await
+        self.host.spawn_below(work).await
     }
 
     fn ready(&self) -> Result<Ready<S>, LoaderError> {
@@ -201,6 +205,11 @@ impl<S: Send + 'static> Plugin<S> {
 }
 
 impl<S: Send + 'static> Ready<S> {
+    /// Before anything else is done for a call: one that is refused costs next to nothing.
+    fn ask(&self) -> Result<Pass, LoaderError> {
+        self.slot.ask(Call::calls_from_here)
+    }
+
     fn find(&self, name: &str) -> Result<Arc<Function>, LoaderError> {
         self.slot.exports().find(self.slot.key().id(), name)
     }
@@ -226,12 +235,13 @@ where
     /// [`LoaderError::Signature`] where the plugin's types are not `P` and `R`, and whatever becomes of the call.
     pub async fn call(&self, params: P) -> Result<R, LoaderError> {
         let ready = self.plugin.ready()?;
+        let pass = ready.ask()?;
         let function = ready.find(&self.name)?;
         let call = self.plugin.call(&ready)?;
         let work = async move {
             let work = Typed { params, returns: PhantomData };
-            ready.slot.invoke(call, &function, work).await
+            ready.slot.invoke(call, pass, &function, work).await
         };
-        self.plugin.host.spawn(work).await
+        self.plugin.host.spawn_below(work).await
     }
 }

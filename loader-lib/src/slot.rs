@@ -3,7 +3,10 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::Duration,
 };
@@ -15,10 +18,11 @@ use tokio::{
 use tracing::Instrument as _;
 use wasmtime::{
     Trap,
-    component::{InstancePre, Val},
+    component::{ComponentExportIndex, InstancePre, Val},
 };
 
 use crate::{
+    breaker::{Breaker, Caller, Pass},
     bridge::DependencyTrap,
     budget::{Admission, Reservation},
     call::{Call, HostId},
@@ -38,6 +42,7 @@ use crate::{
     pool::{Place, Pool, Refused},
     value,
     vitals::Vitals,
+    way::Way,
     work::{Stopped, Work},
 };
 
@@ -54,6 +59,11 @@ pub(crate) struct Slot<S: 'static> {
     pub(crate) pre: InstancePre<PluginCtx<S>>,
     life: Arc<Life>,
     pool: Pool<Live<S>>,
+    breaker: Arc<Breaker>,
+    /// Calls that were made so far.
+    calls: AtomicU64,
+    /// Instances that were lost so far.
+    losses: AtomicU64,
     /// Memory that is set aside for it, from its admission to its end.
     reservation: Mutex<Option<Reservation>>,
     /// Why its first instances are made.
@@ -89,6 +99,14 @@ impl<S: Send + 'static> Slot<S> {
     ) -> Self {
         let limits = Arc::new(shared.limits.narrowed(&planned.limits));
         let size = pool_size(&planned, &limits);
+        let breaker = Breaker::new(
+            planned.id.clone(),
+            shared.breaking.clone(),
+            shared.clock.clone(),
+            shared.bell.clone(),
+            limits.deadline,
+            limits.init_deadline,
+        );
         let info =
             PluginInfo { key: planned.key(), version: planned.version.clone(), config: planned.config.clone(), limits };
         Self {
@@ -106,6 +124,9 @@ impl<S: Send + 'static> Slot<S> {
             pre,
             life,
             pool: Pool::new(size),
+            breaker,
+            calls: AtomicU64::new(0),
+            losses: AtomicU64::new(0),
             reservation: Mutex::new(reservation),
             reason,
             lost: AtomicBool::new(false),
@@ -143,7 +164,9 @@ impl<S: Send + 'static> Slot<S> {
     pub(crate) fn vitals(&self) -> Vitals {
         let (pool, busy, waiting) = self.pool.count();
         let (plugin, version) = (self.planned.id.clone(), self.planned.version.clone());
-        Vitals { plugin, version, pool, busy, waiting }
+        let (calls, losses) = (self.calls.load(Relaxed), self.losses.load(Relaxed));
+        let (breaker, callers) = self.breaker.vitals();
+        Vitals { plugin, version, pool, busy, waiting, calls, losses, breaker, callers }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -201,10 +224,21 @@ impl<S: Send + 'static> Slot<S> {
         if self.lost.load(SeqCst) { StartReason::Restart } else { self.reason }
     }
 
-    /// Calls `function` as `call`, waiting for an instance until the call's deadline.
+    /// Lets a call of `caller` through, or says when to come again.
+    pub(crate) fn ask(&self, caller: impl FnOnce() -> Caller) -> Result<Pass, LoaderError> {
+        self.breaker.ask(caller)
+    }
+
+    /// How often circuits opened so far.
+    pub(crate) fn openings(&self) -> u64 {
+        self.breaker.openings()
+    }
+
+    /// Calls `function` as `call`, which `pass` lets through, waiting for an instance until the call's deadline.
     pub(crate) async fn invoke<W: Work<S>>(
         &self,
         call: Call,
+        pass: Pass,
         function: &Function,
         work: W,
     ) -> Result<W::Output, LoaderError> {
@@ -212,26 +246,51 @@ impl<S: Send + 'static> Slot<S> {
         let tokens = call.tokens();
         let mut stop = self.stop.subscribe();
         let span = tracing::debug_span!(target: "stoa_loader", "call", trace = call.trace, plugin = %self.planned.id, function = function.full_name);
-        tokio::select! {
-            biased;
-            () = cancel::any_of(&tokens) => Err(self.cancelled(&function.full_name)),
-            outcome = timeout_at(deadline, self.turn(call, function, work).instrument(span)) => match outcome {
-                Ok(outcome) => outcome,
-                Err(_) => Err(self.deadline(&function.full_name, limit)),
-            },
-            _ = stop.wait_for(|stop| *stop >= Stop::Calls) => Err(self.cut_off(&function.full_name)),
-        }
+        let way = Way::default();
+        let (outcome, verdict) = {
+            let turn = self.turn(call.clone(), &pass, &way, function, work).instrument(span);
+            tokio::pin!(turn);
+            let outcome = tokio::select! {
+                biased;
+                () = cancel::any_of(&tokens) => Err(self.cancelled(&function.full_name)),
+                outcome = timeout_at(deadline, turn.as_mut()) => match outcome {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(self.deadline(&function.full_name, limit)),
+                },
+                _ = stop.wait_for(|stop| *stop >= Stop::Calls) => Err(self.cut_off(&function.full_name)),
+            };
+            // While the call is still as it was: what it waits for is seen only now.
+            let verdict = way.verdict(outcome.as_ref().err(), &call);
+            (outcome, verdict)
+        };
+        pass.note(|| call.caller(), verdict);
+        outcome
     }
 
     /// One call from the queue to its end. Dropping this future cuts the call off.
-    async fn turn<W: Work<S>>(&self, call: Call, function: &Function, work: W) -> Result<W::Output, LoaderError> {
+    async fn turn<W: Work<S>>(
+        &self,
+        call: Call,
+        pass: &Pass,
+        way: &Way,
+        function: &Function,
+        work: W,
+    ) -> Result<W::Output, LoaderError> {
         let mut place = self.enter(&function.full_name).await?;
         let _running = self.shared.ticker.run();
-        let live = match place.take() {
+        let live = match place.take().filter(|live| pass.may_use(live.openings)) {
             Some(live) => live,
-            None => call.clone().scope(Live::start(self, &call)).await?,
+            None => {
+                way.starts();
+                call.clone().scope(Live::start(self, &call)).await?
+            }
         };
+        way.enters();
+        self.calls.fetch_add(1, Relaxed);
         let mut inside = Inside { slot: self, call: call.clone(), function: &function.full_name, live: Some(live) };
+        if let Some(check) = self.exports.health.as_ref().filter(|_| pass.is_probe()) {
+            self.check(&mut inside, check).await?;
+        }
         self.shared.pass(&self.planned.id, Phase::Run).await.map_err(|fault| {
             inside.live = None;
             self.fail(&function.full_name, None, wasmtime::Error::new(fault))
@@ -257,6 +316,24 @@ impl<S: Send + 'static> Slot<S> {
                 Err(self.fail(&function.full_name, refused, error))
             }
         }
+    }
+
+    /// Asks an instance whether it works. One that does not is lost.
+    async fn check(&self, inside: &mut Inside<'_, S>, check: &ComponentExportIndex) -> Result<(), LoaderError> {
+        const CHECK: &str = "health.check";
+        let Some(live) = inside.live.as_mut() else { return Ok(()) };
+        let plugin = || self.planned.id.clone();
+        let error = match live.check(self, inside.call.clone(), check).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(message)) => LoaderError::Unhealthy { plugin: plugin(), message },
+            Err(Stopped::Signature(reason)) => {
+                LoaderError::Signature { plugin: plugin(), function: CHECK.into(), reason }
+            }
+            Err(Stopped::Inside(error)) => self.explain(CHECK, self.limits().guest_time, live.refused(), error),
+        };
+        inside.live = None;
+        self.tell_loss(&error);
+        Err(error)
     }
 
     /// Waits for an instance, as one of a bounded number.
@@ -414,6 +491,7 @@ impl<S: Send + 'static> Slot<S> {
 
     fn tell_loss(&self, cause: &LoaderError) {
         self.lost.store(true, SeqCst);
+        self.losses.fetch_add(1, Relaxed);
         let plugin = self.planned.id.clone();
         self.shared.bell.ring(Event::StateLost { plugin, code: cause.code(), cause: cause.chain() });
     }

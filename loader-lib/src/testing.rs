@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub use self::faults::{FaultError, Faults, Gate};
-pub use crate::census::Census;
+pub use crate::{breaker::Clock, census::Census};
 
 /// Counts what `host` holds.
 pub fn census<S: Send + 'static>(host: &Host<S>) -> Census {

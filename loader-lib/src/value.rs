@@ -82,6 +82,9 @@ pub(crate) fn told(error: &LoaderError) -> CallError {
         | LoaderError::DependencyFailed { .. }
         | LoaderError::Limit { source: Some(_), .. } => CallError::Trapped,
         LoaderError::TooDeep { .. } => CallError::Denied,
+        LoaderError::Breaker { retry_in, .. } => {
+            CallError::CircuitOpen(u64::try_from(retry_in.as_millis()).unwrap_or(u64::MAX))
+        }
         LoaderError::TooLarge { allowed, .. } => CallError::TooLarge(*allowed),
         LoaderError::Reentrant { .. } => CallError::Reentrant,
         _ => CallError::Unavailable,

@@ -20,6 +20,7 @@ mod publish;
 mod publisher;
 mod races;
 mod readme;
+mod run;
 mod serve;
 mod signer;
 mod takedown;

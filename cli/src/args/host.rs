@@ -62,8 +62,12 @@ pub(crate) struct Run {
     /// The plugin, such as `demo:markdown@^1`.
     pub(crate) plugin: Wanted,
     /// The call, such as `render("# Hi")`, or `iface.render("# Hi")` where several interfaces have the function.
-    #[arg(long, value_name = "CALL")]
-    pub(crate) invoke: String,
+    /// Several are made one after the other, and each tells how it went.
+    #[arg(long, value_name = "CALL", required = true)]
+    pub(crate) invoke: Vec<String>,
+    /// Tell in the end how each plugin did: calls, instances that were lost, and whether it is still called.
+    #[arg(long)]
+    pub(crate) vitals: bool,
     /// What this host demands of plugins; `policy.toml` in this folder, where there is one.
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,

@@ -2,19 +2,19 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stoa_core::{
     resolve::ResolveOptions,
     wanted::{Want, Wanted},
 };
 use stoa_loader::{Host, component::Val};
 
-use super::policy;
+use super::{policy, vitals};
 use crate::{
     args::Run,
     host,
     progress::Spinner,
-    report::{DIM, Failure, NAME, Output},
+    report::{DIM, Failure, NAME, Output, harmless},
 };
 
 pub(crate) async fn run(args: &Run, output: Output) -> Result<(), Failure> {
@@ -32,16 +32,54 @@ pub(crate) async fn run(args: &Run, output: Output) -> Result<(), Failure> {
     let plan = registry.plan(&resolution, &wanted, |_| ()).await.map_err(super::explain)?;
     spinner.say("compiling");
     host.apply(plan).await?.all()?;
-    spinner.say(format!("calling {}", args.invoke));
     let plugin = host.plugin(&args.plugin.id.to_string())?;
     let version = plugin.version()?;
-    let answer = plugin.call_wave(&args.invoke).await;
+    let mut answers = Vec::new();
+    for call in &args.invoke {
+        spinner.say(format!("calling {call}"));
+        answers.push(match plugin.call_wave(call).await {
+            Ok(values) => wave(&values),
+            Err(error) => Err(Failure::from(error)),
+        });
+    }
     drop(spinner);
+    let vitals = args.vitals.then(|| host.vitals());
     end(host).await;
-    let answer = wave(&answer?)?;
-    output.note(format_args!("{DIM}{NAME}{}@{version}{NAME:#}{DIM}{DIM:#}", args.plugin.id));
-    output.result(&answer, &json!({"plugin": args.plugin.id, "version": version, "result": answer}));
+
+    let name = format!("{DIM}{NAME}{}@{version}{NAME:#}{DIM}{DIM:#}", args.plugin.id);
+    let mut told = json!({"plugin": args.plugin.id, "version": version});
+    if let Some(vitals) = &vitals {
+        told["vitals"] = vitals.iter().map(vitals::json).collect();
+    }
+    let told_as_text = |mut lines: Vec<String>| {
+        lines.extend(vitals.iter().flatten().map(ToString::to_string));
+        lines.join("\n")
+    };
+    if args.invoke.len() == 1
+        && let Some(answer) = answers.pop()
+    {
+        let answer = answer.inspect_err(|_| vitals.iter().flatten().for_each(|vitals| output.note(vitals)))?;
+        output.note(name);
+        told["result"] = json!(answer);
+        output.result(told_as_text(vec![answer]), &told);
+        return Ok(());
+    }
+    output.note(name);
+    // Each of them tells how it went.
+    told["results"] = answers.iter().map(result).collect();
+    let lines = answers.iter().map(|answer| match answer {
+        Ok(answer) => answer.clone(),
+        Err(failure) => harmless(&failure.to_string()),
+    });
+    output.result(told_as_text(lines.collect()), &told);
     Ok(())
+}
+
+fn result(answer: &Result<String, Failure>) -> Value {
+    match answer {
+        Ok(answer) => json!({"result": answer}),
+        Err(failure) => json!({"error": failure.to_string()}),
+    }
 }
 
 /// Results as WAVE, one a line.

@@ -422,3 +422,59 @@ pub(crate) fn copier() -> Vec<u8> {
         (export "demo:copier/api@1.0.0" (instance $api)))"#,
     )
 }
+
+/// `demo:moody/api@1.0.0`: `bump` counts, `trap` traps, and it can not be started while `acme:host/mood@1.0.0.bad` is 1.
+pub(crate) fn moody() -> Vec<u8> {
+    bytes(
+        r#"(component
+        (import "acme:host/mood@1.0.0" (instance $mood (export "bad" (func (result u32)))))
+        (core func $bad' (canon lower (func $mood "bad")))
+        (core module $m
+            (import "mood" "bad" (func $bad (result i32)))
+            (global $sum (mut i32) (i32.const 0))
+            (func $start (if (call $bad) (then unreachable)))
+            (start $start)
+            (func (export "trap") unreachable)
+            (func (export "bump") (result i32)
+                (global.set $sum (i32.add (global.get $sum) (i32.const 1)))
+                (global.get $sum)))
+        (core instance $i (instantiate $m (with "mood" (instance (export "bad" (func $bad'))))))
+        (func $trap (canon lift (core func $i "trap")))
+        (func $bump (result u32) (canon lift (core func $i "bump")))
+        (instance $api (export "bump" (func $bump)) (export "trap" (func $trap)))
+        (export "demo:moody/api@1.0.0" (instance $api)))"#,
+    )
+}
+
+/// `demo:patient/api@1.0.0`: `bump` counts, `trap` traps, and `stoa:plugin/health` says no while
+/// `acme:host/mood@1.0.0.bad` is 1.
+pub(crate) fn patient() -> Vec<u8> {
+    bytes(&format!(
+        r#"(component
+        (import "acme:host/mood@1.0.0" (instance $mood (export "bad" (func (result u32)))))
+        (core func $bad' (canon lower (func $mood "bad")))
+        (core module $m
+            (import "mood" "bad" (func $bad (result i32)))
+            {PRELUDE}
+            (data (i32.const 100) "no\07pulse")
+            (global $sum (mut i32) (i32.const 0))
+            (func (export "trap") unreachable)
+            (func (export "check") (result i32)
+                (i32.store8 (i32.const 1024) (call $bad))
+                (i32.store (i32.const 1028) (i32.const 100))
+                (i32.store (i32.const 1032) (i32.const 8))
+                (i32.const 1024))
+            (func (export "bump") (result i32)
+                (global.set $sum (i32.add (global.get $sum) (i32.const 1)))
+                (global.get $sum)))
+        (core instance $i (instantiate $m (with "mood" (instance (export "bad" (func $bad'))))))
+        (func $trap (canon lift (core func $i "trap")))
+        (func $bump (result u32) (canon lift (core func $i "bump")))
+        (instance $api (export "bump" (func $bump)) (export "trap" (func $trap)))
+        (export "demo:patient/api@1.0.0" (instance $api))
+        (func $check (result (result (error string)))
+            (canon lift (core func $i "check") (memory $i "memory") (realloc (func $i "realloc"))))
+        (instance $health (export "check" (func $check)))
+        (export "stoa:plugin/health@0.1.0" (instance $health)))"#
+    ))
+}

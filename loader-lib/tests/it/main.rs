@@ -1,6 +1,7 @@
 //! The loader's promises, each tested on real components written as text.
 
 mod authority;
+mod breaker;
 mod callers;
 mod calls;
 mod chains;
