@@ -17,7 +17,7 @@ use crate::toolchain::{self, TARGET};
 type Phase = (&'static str, fn(&[Text]) -> Outcome);
 
 /// All phases, those first that take no compiler.
-const PHASES: [Phase; 15] = [
+const PHASES: [Phase; 16] = [
     ("format", |_| format()),
     ("import rules", imports::check),
     ("lock file", |_| lock::check()),
@@ -25,6 +25,7 @@ const PHASES: [Phase; 15] = [
     ("tidy: words", words::check),
     ("tidy: core", sans_io::check),
     ("tidy: threats", threats::check),
+    ("tidy: faults", threats::check_faults),
     ("generated files", |_| fresh::check()),
     ("snapshots", |_| snapshots::refuse_pending()),
     ("clippy", |_| clippy().run()),
@@ -110,7 +111,10 @@ mod tests {
             let only: Vec<_> = only.iter().map(|part| (*part).to_owned()).collect();
             choose(&only).expect("chosen").iter().map(|(name, _)| *name).collect()
         };
-        assert_eq!(names(&["tidy", "docs"]), ["tidy: lints", "tidy: words", "tidy: core", "tidy: threats", "docs"]);
+        assert_eq!(
+            names(&["tidy", "docs"]),
+            ["tidy: lints", "tidy: words", "tidy: core", "tidy: threats", "tidy: faults", "docs"]
+        );
         assert_eq!(names(&[]).len(), PHASES.len());
         let failure = choose(&["typo".to_owned()]).expect_err("refused").to_string();
         assert!(
