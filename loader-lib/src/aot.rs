@@ -2,40 +2,45 @@
 
 mod cache;
 mod file;
+mod job;
+mod key;
+mod lease;
 mod map;
+mod read;
 mod record;
+mod scan;
 
 use std::{
-    hash::{Hash, Hasher},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use bytes::Bytes;
-use stoa_core::{
-    component::{Counts, InspectLimits},
-    digest::{self, Digest},
-};
+use stoa_core::digest::Digest;
 use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::spawn_blocking,
-    time::timeout,
+    sync::Semaphore,
+    time::{Instant, sleep, timeout},
 };
 use wasmtime::{Engine, component::Component};
 
-use self::cache::{Cache, Found};
+pub(crate) use self::cache::InUse;
+use self::{
+    cache::{Cache, Found},
+    job::{Held, Job, Keeping, Waiting, blocking, pass},
+    key::key,
+    lease::Asked,
+};
 use crate::{
-    census::{Count, Counted},
-    engine::PROFILE,
+    census::Count,
     error::LoaderError,
     event::{Bell, Event},
     limits::{Totals, machine},
-    phase::Phase,
-    plan::{Origin, PlannedPlugin},
+    plan::PlannedPlugin,
     testing::Faults,
 };
+
+/// How long a lease that another has is left alone, at first and at most.
+const LOOKS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
 
 /// Turns planned plugins into components.
 pub(crate) struct Compiler {
@@ -49,6 +54,19 @@ pub(crate) struct Compiler {
     running: Count,
     given_up: Count,
     faults: Option<Faults>,
+}
+
+/// A component that can be linked.
+pub(crate) struct Compiled {
+    pub(crate) component: Component,
+    /// Keeps its file in the cache, where it has one: to be held as long as the component is.
+    pub(crate) in_use: Option<InUse>,
+}
+
+impl From<Component> for Compiled {
+    fn from(component: Component) -> Self {
+        Self { component, in_use: None }
+    }
 }
 
 impl Compiler {
@@ -77,18 +95,25 @@ impl Compiler {
     ///
     /// Given up, by its time or by dropping this future, a compilation goes on; its result is found in the cache
     /// next time.
-    pub(crate) async fn component(&self, plugin: &PlannedPlugin) -> Result<Component, LoaderError> {
+    pub(crate) async fn component(&self, plugin: &PlannedPlugin) -> Result<Compiled, LoaderError> {
         let late = |size, limit| LoaderError::CompileTimeout { plugin: plugin.id.clone(), size, limit };
         let kept = async {
-            let component = self.cached(plugin.artifact).await;
-            if component.is_some() {
-                pass(self.faults.as_ref(), plugin).await?;
+            let Some(cache) = &self.cache else { return Ok::<_, LoaderError>(None) };
+            match self.find(cache, plugin).await? {
+                Found::Code(component, in_use) => {
+                    pass(self.faults.as_ref(), plugin).await?;
+                    Ok(Some(Compiled { component, in_use: Some(in_use) }))
+                }
+                Found::Nothing | Found::Wrong(_) => Ok(None),
             }
-            Ok::<_, LoaderError>(component)
         };
-        if let Some(component) = timeout(self.allowed(0), kept).await.map_err(|_| late(0, self.allowed(0)))?? {
-            return Ok(component);
+        if let Some(compiled) = timeout(self.allowed(0), kept).await.map_err(|_| late(0, self.allowed(0)))?? {
+            return Ok(compiled);
         }
+        let keeping = match self.lease(plugin).await? {
+            Ok(compiled) => return Ok(compiled),
+            Err(keeping) => keeping,
+        };
         // Never closed, so never refused.
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| LoaderError::ShutDown)?;
         let given_up = self.given_up.now();
@@ -96,25 +121,24 @@ impl Compiler {
         if given_up >= machine(self.totals.compilations).saturating_mul(2) {
             return Err(LoaderError::CompilerBusy { plugin: plugin.id.clone(), given_up });
         }
-        let bytes = read(plugin, &self.totals).await?;
+        let (bytes, scan) = read::read(plugin, &self.totals).await?;
         let size = bytes.len() as u64;
         let limit = self.allowed(size);
         let job = Job {
             engine: self.engine.clone(),
-            cache: self.cache.clone(),
-            without: self.without.clone(),
+            keeping,
             bell: self.bell.clone(),
             plugin: plugin.clone(),
+            bytes,
+            scan,
             faults: self.faults.clone(),
-            _running: self.running.one(),
+            running: self.running.one(),
         };
         let held = Arc::new(Mutex::new(Held::Permit { _permit: permit }));
         let _waiting = Waiting { held: held.clone(), given_up: &self.given_up };
-        let runtime = Handle::current();
-        let compiling = spawn_blocking(move || {
-            let outcome = job.compile(&bytes, &runtime);
-            drop(job);
-            held.lock().unwrap_or_else(PoisonError::into_inner).end();
+        let compiling = tokio::spawn(async move {
+            let outcome = job.run().await;
+            Held::end(&held);
             outcome
         });
         match timeout(limit, compiling).await {
@@ -134,165 +158,67 @@ impl Compiler {
         compile_time.saturating_add(compile_time_per_mib.saturating_mul(u32::try_from(size >> 20).unwrap_or(u32::MAX)))
     }
 
-    async fn cached(&self, artifact: Digest) -> Option<Component> {
-        let cache = self.cache.clone()?;
-        let engine = self.engine.clone();
-        let found = spawn_blocking(move || cache.find(&engine, &key(&engine, artifact), artifact)).await.ok()?;
-        match found {
-            Found::Code(component) => Some(component),
-            Found::Nothing => None,
-            Found::Rejected(reason) => {
-                self.bell.ring(Event::CodeRejected { artifact, reason });
-                None
-            }
-        }
+    fn key(&self, artifact: Digest) -> Digest {
+        key(&self.engine, artifact)
     }
-}
 
-/// What a compilation holds until it ends.
-enum Held {
-    /// Its turn: somebody waits for it.
-    Permit { _permit: OwnedSemaphorePermit },
-    /// A place among those that nobody waits for any more.
-    GivenUp { _counted: Counted },
-    /// Nothing: it ended.
-    Ended,
-}
-
-impl Held {
-    fn end(&mut self) {
-        *self = Self::Ended;
+    async fn find(&self, cache: &Arc<Cache>, plugin: &PlannedPlugin) -> Result<Found, LoaderError> {
+        let (cache, engine, artifact) = (cache.clone(), self.engine.clone(), plugin.artifact);
+        blocking(plugin, move || cache.find(&engine, &key(&engine, artifact), artifact)).await
     }
-}
 
-/// Whoever waits for a compilation. Dropped before it ended, the turn goes to the next: two endless compilations
-/// would otherwise keep all others from ever beginning.
-struct Waiting<'c> {
-    held: Arc<Mutex<Held>>,
-    given_up: &'c Count,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*held, Held::Permit { .. }) {
-            *held = Held::GivenUp { _counted: self.given_up.one() };
-        }
-    }
-}
-
-/// Where the faults of tests come in.
-async fn pass(faults: Option<&Faults>, plugin: &PlannedPlugin) -> Result<(), LoaderError> {
-    match faults {
-        Some(faults) => faults.pass(&plugin.id, Phase::Compile).await,
-        None => Ok(()),
-    }
-}
-
-/// One compilation, on a thread of its own.
-struct Job {
-    engine: Engine,
-    cache: Option<Arc<Cache>>,
-    without: Option<String>,
-    bell: Bell,
-    plugin: PlannedPlugin,
-    faults: Option<Faults>,
-    _running: Counted,
-}
-
-impl Job {
-    fn compile(&self, bytes: &[u8], runtime: &Handle) -> Result<Component, LoaderError> {
-        // On this thread, as a slow compilation would be.
-        runtime.block_on(pass(self.faults.as_ref(), &self.plugin))?;
-        let refused = |e: wasmtime::Error| LoaderError::Compile {
-            plugin: self.plugin.id.clone(),
-            source: e.into_boxed_dyn_error(),
-        };
-        let artifact = self.plugin.artifact;
-        let began = Instant::now();
+    /// Waits until nobody else compiles this component, and looks again. If nobody had done it meanwhile, it is to be
+    /// compiled here.
+    ///
+    /// Who stands still for as long as a compilation may take loses nothing but its turn: it is not waited for any longer,
+    /// and what is compiled then stays in memory, so that there is still one who writes.
+    async fn lease(&self, plugin: &PlannedPlugin) -> Result<Result<Compiled, Keeping>, LoaderError> {
         let Some(cache) = &self.cache else {
-            let component = Component::from_binary(&self.engine, bytes).map_err(refused)?;
-            self.compiled(began);
-            if let Some(reason) = self.without.clone() {
-                self.bell.ring(Event::CodeNotKept { artifact, reason });
+            return Ok(Err(self.without.clone().map_or(Keeping::Nowhere, Keeping::Not)));
+        };
+        let allowed = self.allowed(read::size(plugin).await);
+        let (until, [mut pause, longest]) = (Instant::now() + allowed, LOOKS);
+        let mut told = false;
+        loop {
+            let (asking, key) = (cache.clone(), self.key(plugin.artifact));
+            match blocking(plugin, move || asking.ask(key)).await? {
+                Ok(Asked::Mine(lease)) => {
+                    return Ok(match self.find(cache, plugin).await? {
+                        Found::Code(component, in_use) => Ok(Compiled { component, in_use: Some(in_use) }),
+                        Found::Nothing => Err(Keeping::Under(cache.clone(), lease)),
+                        Found::Wrong(reason) => {
+                            let rejecting = cache.clone();
+                            let lease = blocking(plugin, move || {
+                                rejecting.reject(&lease);
+                                lease
+                            });
+                            let lease = lease.await?;
+                            self.bell.ring(Event::CodeRejected { artifact: plugin.artifact, reason });
+                            Err(Keeping::Under(cache.clone(), lease))
+                        }
+                    });
+                }
+                Ok(Asked::Taken(holder)) if Instant::now() >= until => {
+                    let who = holder.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
+                    let reason = format!("{who} has been at it for more than {allowed:?}");
+                    return Ok(Err(Keeping::Not(reason)));
+                }
+                Ok(Asked::Taken(holder)) => {
+                    if !std::mem::replace(&mut told, true) {
+                        let (plugin, artifact) = (plugin.id.clone(), plugin.artifact);
+                        self.bell.ring(Event::CompilingElsewhere { plugin, artifact, process: holder });
+                    }
+                    sleep(pause).await;
+                    pause = longest.min(pause * 2);
+                }
+                Err(error) => {
+                    // What is there and wrong can not be put aside either, and is wrong the next time again.
+                    if let Found::Wrong(reason) = self.find(cache, plugin).await? {
+                        self.bell.ring(Event::CodeRejected { artifact: plugin.artifact, reason });
+                    }
+                    return Ok(Err(Keeping::Not(error.to_string())));
+                }
             }
-            return Ok(component);
-        };
-        let code = self.engine.precompile_component(bytes).map_err(refused)?;
-        self.compiled(began);
-        let key = key(&self.engine, artifact);
-        let kept = cache.keep(&key, artifact, &code).map_err(|e| e.to_string());
-        // Loaded back rather than from memory: its pages are then shared with every other process that runs it.
-        let reason = match kept.map(|()| cache.find(&self.engine, &key, artifact)) {
-            Ok(Found::Code(component)) => return Ok(component),
-            Ok(Found::Nothing) => "it was gone after it had been written".to_owned(),
-            Ok(Found::Rejected(reason)) | Err(reason) => reason,
-        };
-        self.bell.ring(Event::CodeNotKept { artifact, reason });
-        map::from_memory(&self.engine, &code).map_err(refused)
-    }
-
-    fn compiled(&self, began: Instant) {
-        let (plugin, artifact) = (self.plugin.id.clone(), self.plugin.artifact);
-        self.bell.ring(Event::Compiled { plugin, artifact, took: began.elapsed() });
-    }
-}
-
-/// The component's bytes, if they are still those that were verified.
-async fn read(plugin: &PlannedPlugin, totals: &Totals) -> Result<Bytes, LoaderError> {
-    let unreadable = |path: &Path| {
-        let (plugin, path) = (plugin.id.clone(), path.display().to_string());
-        move |source| LoaderError::Artifact { plugin, path, source }
-    };
-    let (path, size) = match &plugin.origin {
-        Origin::File(path) => {
-            (path.display().to_string(), tokio::fs::metadata(path).await.map_err(unreadable(path))?.len())
-        }
-        Origin::Held(bytes) => ("memory".to_owned(), bytes.len() as u64),
-        Origin::Remote(_) => {
-            let rule = "a component is fetched before it is compiled".to_owned();
-            return Err(LoaderError::Internal { plugin: plugin.id.clone(), rule });
-        }
-    };
-    let limit = totals.component_bytes;
-    if size > limit {
-        return Err(LoaderError::ArtifactTooLarge { plugin: plugin.id.clone(), size, limit });
-    }
-    let bytes = match &plugin.origin {
-        Origin::File(path) => tokio::fs::read(path).await.map_err(unreadable(path))?.into(),
-        Origin::Held(bytes) => bytes.clone(),
-        Origin::Remote(_) => Bytes::new(),
-    };
-    let found = Digest::of(&bytes);
-    if found != plugin.artifact {
-        let (plugin, expected) = (plugin.id.clone(), plugin.artifact);
-        return Err(LoaderError::ArtifactChanged { plugin, path, expected, found: Box::new(found) });
-    }
-    // Before the compiler sees it: what it needs grows with these, and publish holds them too.
-    let limits = InspectLimits { bytes: limit, functions: totals.functions, ..InspectLimits::default() };
-    match Counts::of(&bytes, &limits) {
-        Ok(_) => Ok(bytes),
-        Err(source) => Err(LoaderError::Inspect { plugin: plugin.id.clone(), source: Box::new(source) }),
-    }
-}
-
-/// Names compiled code by all that it depends on: the component, and whatever shapes the compiler's output.
-/// The component alone is not enough: two builds would overwrite each other's code while it is mapped.
-fn key(engine: &Engine, artifact: Digest) -> Digest {
-    struct Feed(digest::Hasher);
-    impl Hasher for Feed {
-        fn write(&mut self, bytes: &[u8]) {
-            self.0.update(bytes);
-        }
-        fn finish(&self) -> u64 {
-            0
         }
     }
-    let mut feed = Feed(digest::Hasher::new());
-    // `Hash` of text and slices ends or begins each part unmistakably.
-    ("aot/1", artifact.as_bytes(), PROFILE, env!("CARGO_PKG_VERSION")).hash(&mut feed);
-    (std::env::consts::ARCH, std::env::consts::OS).hash(&mut feed);
-    // Engine version, target, CPU features, tunables and WebAssembly features.
-    engine.precompile_compatibility_hash().hash(&mut feed);
-    feed.0.finish()
 }

@@ -72,6 +72,16 @@ pub enum Event {
         /// Of how many.
         of: usize,
     },
+    /// Another host, in this process or another one, compiles the very component. It is waited for, as long as compiling
+    /// may take.
+    CompilingElsewhere {
+        /// The plugin that waits.
+        plugin: PluginId,
+        /// Its component.
+        artifact: Digest,
+        /// The number of the process that compiles, where it told.
+        process: Option<u32>,
+    },
     /// A plugin was compiled.
     Compiled {
         /// The plugin.

@@ -2,11 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use stoa_core::{
-    capability::{Grants, Needs},
-    id::PluginId,
-    lock::Exact,
-};
+use stoa_core::id::PluginId;
 use tokio::{
     sync::{Semaphore, watch},
     time::{Instant, sleep_until},
@@ -15,20 +11,19 @@ use tracing::Instrument as _;
 use wasmtime::component::Component;
 
 use crate::{
+    aot::Compiled,
     apply::{ApplyOptions, Outcome},
     budget::Reservation,
     call::Call,
     error::LoaderError,
     event::Event,
     exports::Exports,
-    grant::Authority,
     graph::Graph,
     guest::StartReason,
     host::Shared,
     link::{self, Providers},
     phase::{Life, Phase, Step},
     plan::{Origin, Plan, PlannedPlugin, Reload},
-    scan::Scan,
     slot::Slot,
     turn::DRAIN,
 };
@@ -159,7 +154,7 @@ impl<S: Send + 'static> Way<S> {
     async fn arrive(&mut self) -> Result<(Arc<Up<S>>, Outcome), LoaderError> {
         if let Some(slot) = self.unchanged() {
             let below = self.below().await?;
-            self.resolve(&self.planned, slot.component(), &below, slot.info.grants())?;
+            self.resolve(&self.planned, slot.component(), &below)?;
             return Ok((Up::new(slot, &below), Outcome::Unchanged));
         }
         let (id, version) = (self.planned.id.clone(), self.planned.version.clone());
@@ -186,14 +181,13 @@ impl<S: Send + 'static> Way<S> {
         self.enter(Phase::Resolve).await?;
         // Before anything is fetched or compiled for it.
         let reservation = std::mem::replace(&mut self.admitted, Ok(None))?;
-        let listed = self.unless_cancelled(self.decide_listed()).await?;
         life.step(Step::Done)?;
 
         self.enter(Phase::Fetch).await?;
         self.fetch().await?;
         life.step(Step::Done)?;
 
-        let component = self.compile().await?;
+        let compiled = self.compile().await?;
         life.step(Step::Done)?;
 
         self.enter(Phase::Wait).await?;
@@ -201,9 +195,7 @@ impl<S: Send + 'static> Way<S> {
         life.step(Step::Done)?;
 
         self.enter(Phase::Link).await?;
-        let scan = Scan::of(&self.ascent.shared.engine, &component);
-        let grants = self.unless_cancelled(self.decide_found(&scan, listed)).await?;
-        let slot = self.link(&component, &below, grants, life, reservation)?;
+        let slot = self.link(compiled, &below, life, reservation)?;
         life.step(Step::Done)?;
 
         self.enter(Phase::Start).await?;
@@ -261,39 +253,10 @@ impl<S: Send + 'static> Way<S> {
         Ok(())
     }
 
-    async fn compile(&self) -> Result<Component, LoaderError> {
+    async fn compile(&self) -> Result<Compiled, LoaderError> {
         let span = tracing::debug_span!(target: "stoa_loader", "phase", phase = %Phase::Compile);
         let compiling = self.ascent.shared.compiler.component(&self.planned);
         self.unless_cancelled(compiling.instrument(span)).await
-    }
-
-    /// What it is given by what the signed index lists of it, before anything is fetched; `None` where nothing is listed.
-    async fn decide_listed(&self) -> Result<Option<Grants>, LoaderError> {
-        let charter = &self.planned.charter;
-        let Some(planned) = charter.grants() else { return Ok(None) };
-        let Some(authority) = &self.ascent.shared.authority else { return Ok(Some(planned.clone())) };
-        Ok(Some(self.decide(authority, charter.needs()).await?.meet(planned)))
-    }
-
-    /// What it is given by what its verified component imports. Where that is what was listed, so is what was decided, since
-    /// a decision knows nothing else.
-    async fn decide_found(&self, scan: &Scan, listed: Option<Grants>) -> Result<Grants, LoaderError> {
-        let found = self.found(scan);
-        match (listed, &self.ascent.shared.authority) {
-            (Some(listed), _) => scan.agrees(&self.planned, &found).map(|()| listed),
-            (None, Some(authority)) => self.decide(authority, &found).await,
-            (None, None) => self.decide(&Authority::default(), &found).await,
-        }
-    }
-
-    fn found(&self, scan: &Scan) -> Needs {
-        scan.needs(&self.planned.charter, &self.planned.dependencies)
-    }
-
-    async fn decide(&self, authority: &Authority, needs: &Needs) -> Result<Grants, LoaderError> {
-        let (id, version) = (self.planned.id.clone(), self.planned.version.clone());
-        let decided = authority.decide(&Exact { id, version }, needs, self.planned.charter.voucher()).await;
-        decided.map_err(|source| LoaderError::Grants { plugin: self.planned.id.clone(), source: Box::new(source) })
     }
 
     /// Waits for all that it depends on.
@@ -319,22 +282,22 @@ impl<S: Send + 'static> Way<S> {
 
     fn link(
         &self,
-        component: &Component,
+        compiled: Compiled,
         below: &[Arc<Up<S>>],
-        grants: Grants,
         life: &Arc<Life>,
         reservation: Option<Reservation>,
     ) -> Result<Arc<Slot<S>>, LoaderError> {
         let shared = &self.ascent.shared;
-        let bindings = self.resolve(&self.planned, component, below, &grants)?;
-        let pre = link::link(&shared.base, &shared.provided, &self.planned.id, component, bindings, &grants)?;
-        let exports = Exports::of(&shared.engine, component);
+        let Compiled { component, in_use } = compiled;
+        let bindings = self.resolve(&self.planned, &component, below)?;
+        let pre = link::link(&shared.base, &self.planned.id, &component, bindings)?;
+        let exports = Exports::of(&shared.engine, &component);
         let reason = match self.ascent.old.slot(&self.planned.key()) {
             Some(_) => StartReason::Reload,
             None => StartReason::Start,
         };
-        let planned = (self.planned.clone(), grants);
-        Ok(Arc::new(Slot::new(shared.clone(), planned, exports, pre, reason, life.clone(), reservation)))
+        let slot = Slot::new(shared.clone(), self.planned.clone(), exports, pre, reason, life.clone(), reservation);
+        Ok(Arc::new(slot.keeping(in_use)))
     }
 
     fn resolve(
@@ -342,14 +305,13 @@ impl<S: Send + 'static> Way<S> {
         planned: &PlannedPlugin,
         component: &Component,
         below: &[Arc<Up<S>>],
-        grants: &Grants,
     ) -> Result<Vec<link::Bound>, LoaderError> {
         let provider = |up: &'_ Arc<Up<S>>| (up.slot.key().clone(), up.slot.clone());
         let slots: Vec<_> = below.iter().map(provider).collect();
         let providers: Providers<'_> =
             slots.iter().map(|(key, slot)| (key.id(), (key.clone(), slot.exports()))).collect();
         let shared = &self.ascent.shared;
-        link::resolve(&shared.engine, planned, component, &providers, &shared.offered, grants)
+        link::resolve(&shared.engine, planned, component, &providers, &shared.offered)
     }
 
     /// Starts the slot; where the plugin asks for it, after the one it replaces has ended.
@@ -391,7 +353,7 @@ impl<S: Send + 'static> Way<S> {
             let Some(Settled::Up(up)) = self.ascent.settled(place).await else { return None };
             below.push(up);
         }
-        self.resolve(old.planned(), old.component(), &below, old.info.grants()).ok()?;
+        self.resolve(old.planned(), old.component(), &below).ok()?;
         Some(Up::new(old.clone(), &below))
     }
 

@@ -29,9 +29,7 @@ use stoa_core::{
 
 use crate::{
     cache::{Cache, CacheError, Kind, TrustFolder},
-    consent::Consent,
     freshness::{Freshness, MAX_STALE},
-    grant::Authority,
     transport::{self, Answer, NoConnection, Transport, TransportError},
 };
 
@@ -219,7 +217,7 @@ pub struct Registry {
     trust: TrustFolder,
     updater: Mutex<Option<Updater>>,
     max_stale: i64,
-    authority: Authority,
+    policy: Policy,
     /// Whether it was told that the cache can not be written.
     unkept: AtomicBool,
     now: fn() -> Time,
@@ -277,7 +275,7 @@ impl Registry {
             trust,
             updater: Mutex::new(None),
             max_stale: MAX_STALE,
-            authority: Authority::default(),
+            policy: Policy::default(),
             unkept: AtomicBool::new(false),
             now: system_time,
         })
@@ -300,23 +298,12 @@ impl Registry {
     /// ([`Registry::plan`]), whatever a lock says.
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
-        Self { authority: Authority { policy, ..self.authority }, ..self }
-    }
-
-    /// The registry with somebody who may agree to what plugins ask for and the policy leaves open. Without this nobody
-    /// does, and [`Registry::plan`] refuses.
-    #[must_use]
-    pub fn with_consent(self, consent: impl Consent + 'static) -> Self {
-        Self { authority: Authority { consent: Arc::new(consent), ..self.authority }, ..self }
-    }
-
-    pub(crate) fn authority(&self) -> &Authority {
-        &self.authority
+        Self { policy, ..self }
     }
 
     /// The policy.
     pub fn policy(&self) -> &Policy {
-        &self.authority.policy
+        &self.policy
     }
 
     /// The time by this registry's clock.

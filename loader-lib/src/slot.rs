@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use stoa_core::capability::Grants;
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
@@ -23,6 +22,7 @@ use wasmtime::{
 };
 
 use crate::{
+    aot::InUse,
     breaker::{Breaker, Caller, Pass},
     bridge::DependencyTrap,
     budget::{Admission, Reservation},
@@ -75,6 +75,8 @@ pub(crate) struct Slot<S: 'static> {
     stop: watch::Sender<Stop>,
     /// Set when the plugin has ended for good.
     retired: AtomicBool,
+    /// Keeps the file of its code.
+    _code: Option<InUse>,
     _counted: Counted,
 }
 
@@ -91,7 +93,7 @@ enum Stop {
 impl<S: Send + 'static> Slot<S> {
     pub(crate) fn new(
         shared: Arc<Shared<S>>,
-        (planned, grants): (PlannedPlugin, Grants),
+        planned: PlannedPlugin,
         exports: Exports,
         pre: InstancePre<PluginCtx<S>>,
         reason: StartReason,
@@ -108,8 +110,8 @@ impl<S: Send + 'static> Slot<S> {
             limits.deadline,
             limits.init_deadline,
         );
-        let (key, version, config) = (planned.key(), planned.version.clone(), planned.config.clone());
-        let info = PluginInfo { key, version, config, limits, grants };
+        let info =
+            PluginInfo { key: planned.key(), version: planned.version.clone(), config: planned.config.clone(), limits };
         Self {
             output: Arc::new(Output::new(
                 planned.id.clone(),
@@ -119,6 +121,7 @@ impl<S: Send + 'static> Slot<S> {
             )),
             info: Arc::new(info),
             _counted: shared.counts.components.one(),
+            _code: None,
             shared,
             planned,
             exports,
@@ -134,6 +137,11 @@ impl<S: Send + 'static> Slot<S> {
             stop: watch::Sender::new(Stop::Nothing),
             retired: AtomicBool::new(false),
         }
+    }
+
+    /// Keeps the file of its code in the cache, as long as it is linked.
+    pub(crate) fn keeping(self, code: Option<InUse>) -> Self {
+        Self { _code: code, ..self }
     }
 
     pub(crate) fn host(&self) -> HostId {

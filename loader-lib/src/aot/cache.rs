@@ -1,10 +1,11 @@
 //! A folder of compiled code that only this user can have written.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Read as _},
     path::{Path, PathBuf},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use stoa_core::digest::Digest;
@@ -12,31 +13,48 @@ use wasmtime::{Engine, component::Component};
 
 use super::{
     file::{Distrusted, Owner, Refusal, TEMPORARY, sync_folder, write_whole},
+    lease::{Asked, Lease},
     map,
     record::{Keys, MAX_RECORD, Record},
+    scan::Scan,
 };
 
 /// The file with the secret that authenticates all others.
 const SECRET: &str = "mac.key";
 /// Where rejected files are put: kept for whoever looks into it, never read again.
-const QUARANTINE: &str = "quarantine";
+pub(super) const QUARANTINE: &str = "quarantine";
+/// How exactly it is known when something was used last: a write to the disk for each use would be more than that is worth.
+const USED: Duration = Duration::from_secs(60);
 
 /// Compiled code by key: `KEY.code`, and `KEY.record` that says what it should be. The record is written
-/// last, so code without one is an accident that nobody sees.
+/// last, so code without one is an accident that nobody sees. Both are written, put aside and removed under `KEY.lease`.
 pub(super) struct Cache {
-    folder: PathBuf,
-    owner: Owner,
+    pub(super) folder: PathBuf,
+    pub(super) owner: Owner,
     keys: Keys,
 }
 
 /// What the cache has.
 pub(super) enum Found {
     /// The code, authenticated and mapped.
-    Code(Component),
+    Code(Component, InUse),
     /// None.
     Nothing,
-    /// Something that failed this check, and was put aside.
-    Rejected(String),
+    /// Something that fails this check.
+    Wrong(String),
+}
+
+/// A file of code that is mapped here. As long as this lives, no process evicts it.
+#[derive(Debug, Clone)]
+pub(crate) struct InUse {
+    _locked: Arc<File>,
+}
+
+/// Code that is what its record says.
+pub(super) struct Authentic {
+    pub(super) record: Record,
+    file: File,
+    path: PathBuf,
 }
 
 impl Cache {
@@ -55,30 +73,36 @@ impl Cache {
         Ok(Self { folder, owner, keys })
     }
 
-    /// The code stored under `key` for `artifact`.
+    /// The code stored under `key` for `artifact`. Changes nothing: what is wrong may be what somebody is writing.
     pub(super) fn find(&self, engine: &Engine, key: &Digest, artifact: Digest) -> Found {
-        let record = match self.owner.open(&self.path(key, "record"), false) {
-            Ok(file) => file,
-            Err(Refusal::Missing) => return Found::Nothing,
-            Err(refusal) => return self.reject(key, format!("the record {refusal}")),
+        let load = || {
+            let Some(found) = self.authenticate(key)? else { return Ok(None) };
+            // A sealed record under another name: an old one copied over a new one, say.
+            if found.record.artifact != artifact {
+                return Err("the record is about other code".into());
+            }
+            let refused = |e| format!("the engine refuses the code: {e:#}");
+            let component = map::from_file(engine, &found.file, &found.path).map_err(refused)?;
+            self.used(key);
+            Ok(Some((component, InUse { _locked: Arc::new(found.file) })))
         };
-        match self.load(engine, key, artifact, &record) {
-            Ok(component) => Found::Code(component),
-            Err(reason) => self.reject(key, reason),
+        match load() {
+            Ok(Some((component, in_use))) => Found::Code(component, in_use),
+            Ok(None) => Found::Nothing,
+            Err(reason) => Found::Wrong(reason),
         }
     }
 
-    fn load(&self, engine: &Engine, key: &Digest, artifact: Digest, record: &File) -> Result<Component, String> {
-        let mut bytes = Vec::new();
-        // One byte more than may be there, to see that there is more.
-        record.take(MAX_RECORD + 1).read_to_end(&mut bytes).map_err(|e| format!("the record can not be read: {e}"))?;
-        let record = Record::unseal(&bytes, &self.keys).map_err(|reason| format!("the record {reason}"))?;
-        // A sealed record under another name: an old one copied over a new one, say.
-        if (&record.key, record.artifact) != (key, artifact) {
-            return Err("the record is about other code".into());
-        }
+    /// The code stored under `key`, checked against its record and locked against eviction, but not mapped.
+    pub(super) fn authenticate(&self, key: &Digest) -> Result<Option<Authentic>, String> {
+        let Some(record) = self.record(key)? else { return Ok(None) };
         let path = self.path(key, "code");
         let file = self.owner.open(&path, false).map_err(|refusal| format!("the code {refusal}"))?;
+        match file.try_lock_shared() {
+            // Where there are no locks nobody evicts either.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+            Err(TryLockError::WouldBlock) => return Err("the code is being evicted".into()),
+        }
         let unreadable = |e: io::Error| format!("the code can not be read: {e}");
         let length = file.metadata().map_err(unreadable)?.len();
         if length != record.length {
@@ -89,32 +113,75 @@ impl Cache {
         if mac != expected {
             return Err("the code has a wrong MAC".into());
         }
-        map::from_file(engine, &file, &path).map_err(|e| format!("the engine refuses the code: {e:#}"))
+        Ok(Some(Authentic { record, file, path }))
     }
 
-    /// Keeps `code`, compiled from `artifact`, under `key`.
-    pub(super) fn keep(&self, key: &Digest, artifact: Digest, code: &[u8]) -> io::Result<()> {
+    /// What is known of the code under `key`.
+    pub(super) fn record(&self, key: &Digest) -> Result<Option<Record>, String> {
+        let file = match self.owner.open(&self.path(key, "record"), false) {
+            Ok(file) => file,
+            Err(Refusal::Missing) => return Ok(None),
+            Err(refusal) => return Err(format!("the record {refusal}")),
+        };
+        let mut bytes = Vec::new();
+        // One byte more than may be there, to see that there is more.
+        let most = MAX_RECORD as u64 + 1;
+        file.take(most).read_to_end(&mut bytes).map_err(|e| format!("the record can not be read: {e}"))?;
+        let record = Record::unseal(&bytes, &self.keys).map_err(|reason| format!("the record {reason}"))?;
+        match record.key == *key {
+            true => Ok(Some(record)),
+            false => Err("the record is about other code".into()),
+        }
+    }
+
+    /// Remembers that the code under `key` was used now.
+    fn used(&self, key: &Digest) {
+        // Who can not write that down uses it all the same.
+        let Ok(record) = self.owner.open(&self.path(key, "record"), false) else { return };
+        let before = record.metadata().and_then(|metadata| metadata.modified());
+        if before.is_ok_and(|before| before.elapsed().is_ok_and(|age| age < USED)) {
+            return;
+        }
+        let _ = record.set_modified(SystemTime::now());
+    }
+
+    /// Asks for the right to change what is stored under `key`.
+    pub(super) fn ask(&self, key: Digest) -> io::Result<Asked> {
+        Lease::ask(key, self.path(&key, "lease"))
+    }
+
+    /// Keeps `code`, compiled from `artifact`.
+    pub(super) fn keep(&self, lease: &Lease, artifact: Digest, scan: Scan, code: &[u8]) -> io::Result<()> {
+        let key = lease.key();
         let mac = self.keys.mac(code)?.to_hex().to_string();
-        let record = Record { key: *key, artifact, length: code.len() as u64, mac };
+        let record = Record { key: *key, artifact, length: code.len() as u64, mac, scan }.seal(&self.keys)?;
+        // An older record first: between the two writes there is none, rather than one about other code.
+        self.remove(key, "record")?;
         write_whole(&self.folder, &format!("{key}.code"), code)?;
-        write_whole(&self.folder, &format!("{key}.record"), &record.seal(&self.keys)?)
+        write_whole(&self.folder, &format!("{key}.record"), &record)
     }
 
-    /// Puts both files of `key` aside, the record first, so that a crash between leaves no pair.
-    fn reject(&self, key: &Digest, reason: String) -> Found {
+    /// Puts both files aside, the record first, so that a crash between leaves no pair.
+    pub(super) fn reject(&self, lease: &Lease) {
+        let key = lease.key();
         for kind in ["record", "code"] {
-            let path = self.path(key, kind);
             let aside = self.folder.join(QUARANTINE).join(format!("{key}.{kind}"));
-            if fs::rename(&path, aside).is_err() {
+            if fs::rename(self.path(key, kind), aside).is_err() {
                 // What can not be moved must at least not be found again; if that fails too, it is rejected again.
-                let _ = fs::remove_file(&path);
+                let _ = self.remove(key, kind);
             }
         }
         let _ = sync_folder(&self.folder);
-        Found::Rejected(reason)
     }
 
-    fn path(&self, key: &Digest, kind: &str) -> PathBuf {
+    pub(super) fn remove(&self, key: &Digest, kind: &str) -> io::Result<()> {
+        match fs::remove_file(self.path(key, kind)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn path(&self, key: &Digest, kind: &str) -> PathBuf {
         self.folder.join(format!("{key}.{kind}"))
     }
 }

@@ -140,6 +140,39 @@ fn open_no_follow(path: &Path) -> Result<File, Refusal> {
     Ok(File::open(path)?)
 }
 
+/// Opens a file to lock it, making it where it is missing. For this user alone, and never through a link.
+pub(super) fn open_to_lock(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.mode(0o600).custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+    }
+    options.open(path)
+}
+
+/// Whether `path` leads to the file that is open here, and not to nothing or to another one.
+pub(super) fn still_named(file: &File, path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let open = file.metadata()?;
+        match std::fs::symlink_metadata(path) {
+            Ok(named) => Ok((open.dev(), open.ino()) == (named.dev(), named.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        // An open file can be neither renamed nor removed there.
+        let _ = (file, path);
+        Ok(true)
+    }
+}
+
 /// Writes a file so that it is either there with all its bytes, also after a power failure, or not at all.
 /// It is readable by this user alone.
 pub(super) fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {

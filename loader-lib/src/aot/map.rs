@@ -25,20 +25,7 @@ pub(super) fn from_file(engine: &Engine, file: &File, _path: &Path) -> wasmtime:
 /// Maps the compiled code at `path`, which is where `file` was opened and authenticated.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn from_file(engine: &Engine, file: &File, path: &Path) -> wasmtime::Result<Component> {
-    let same = || -> std::io::Result<bool> {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt as _;
-            let (open, named) = (file.metadata()?, std::fs::symlink_metadata(path)?);
-            Ok((open.dev(), open.ino()) == (named.dev(), named.ino()))
-        }
-        #[cfg(not(unix))]
-        {
-            // An open file can be neither renamed nor removed there.
-            let _ = (file, path);
-            Ok(true)
-        }
-    };
+    let same = || super::file::still_named(file, path);
     let replaced = || wasmtime::Error::msg("the file was replaced while it was loaded");
     if !same()? {
         return Err(replaced());

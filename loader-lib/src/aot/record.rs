@@ -5,8 +5,10 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use stoa_core::digest::Digest;
 
-/// Longest record. One has about 300 bytes.
-pub(super) const MAX_RECORD: u64 = 4096;
+use super::scan::Scan;
+
+/// Longest record. One has about 700 bytes.
+pub(super) const MAX_RECORD: usize = 256 * 1024;
 
 /// The keys that authenticate what the cache holds. Whoever can not read them can not make code that is loaded.
 pub(super) struct Keys {
@@ -43,6 +45,8 @@ pub(super) struct Record {
     pub(super) length: u64,
     /// Its MAC, BLAKE3 in keyed mode: 64 hexadecimal digits.
     pub(super) mac: String,
+    /// What a scan of the component said.
+    pub(super) scan: Scan,
 }
 
 impl Record {
@@ -53,6 +57,12 @@ impl Record {
         bytes.push(b'\n');
         bytes.extend_from_slice(mac.to_hex().as_bytes());
         bytes.push(b'\n');
+        if bytes.len() > MAX_RECORD {
+            return Err(io::Error::other(format!(
+                "the record would have {} bytes: at most {MAX_RECORD} are read",
+                bytes.len()
+            )));
+        }
         Ok(bytes)
     }
 

@@ -16,14 +16,7 @@ use crate::{
 
 /// Keeps the lines that plugins wrote.
 #[derive(Clone, Default)]
-pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
-
-impl Lines {
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.0.lock().expect("no panic").len()
-    }
-}
+struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {

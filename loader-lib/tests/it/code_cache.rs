@@ -13,6 +13,8 @@ use crate::{
     guests,
 };
 
+mod processes;
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 fn file_of(plugin: &PlannedPlugin) -> &Path {
@@ -63,7 +65,7 @@ async fn whatever_is_not_as_it_was_written_is_put_aside_and_compiled_again() -> 
         ("a bit of the code", Fault::Flip(File::Code, 5000)),
         ("half of the code", Fault::Truncate(File::Code)),
         ("a bit of the record", Fault::Flip(File::Record, 20)),
-        ("a bit of the record's MAC", Fault::Flip(File::Record, 270)),
+        ("a bit of the record's MAC", Fault::Flip(File::Record, 550)),
         ("half of the record", Fault::Truncate(File::Record)),
     ];
     #[cfg(unix)]
@@ -156,6 +158,103 @@ async fn a_folder_or_key_that_others_can_reach_is_refused() -> Outcome {
     fs::set_permissions(cache.join("mac.key"), fs::Permissions::from_mode(0o600))?;
     fs::set_permissions(&cache, fs::Permissions::from_mode(0o777))?;
     assert_eq!(refusal().as_deref(), Some("the folder has the mode 777"));
+    Ok(())
+}
+
+/// The files of a cache with one entry, as they come to be: each with its bytes, the last one last.
+fn written(cache: &Path) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut files = Vec::new();
+    for kind in ["code", "record"] {
+        for entry in fs::read_dir(cache)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|found| found == kind) {
+                let name = path.file_name().ok_or("a file")?.to_string_lossy().into_owned();
+                files.push((name, fs::read(&path)?));
+            }
+        }
+    }
+    Ok(files)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_of_power_between_any_two_writes_leaves_the_whole_or_nothing() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let whole = folder.path().join("whole");
+    assert_eq!(load(plan(folder.path())?, &whole).await?, ["compiled"]);
+    let files = written(&whole)?;
+    let [(code, code_bytes), (record, record_bytes)] = files.as_slice() else { panic!("{files:?}") };
+    let secret = fs::read(whole.join("mac.key"))?;
+    let lease = record.replace(".record", ".lease");
+    let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
+    let none: [(&str, Vec<u8>); 0] = [];
+    let left: [(&str, Vec<(&str, Vec<u8>)>); 7] = [
+        ("nothing", none.to_vec()),
+        ("a lease", vec![(&lease, Vec::new())]),
+        ("half of the code under a name of its own", vec![(&lease, Vec::new()), (".tmp-abc", half(code_bytes))]),
+        ("the code", vec![(&lease, b"1".to_vec()), (code, code_bytes.clone())]),
+        ("the code and half a record", vec![(code, code_bytes.clone()), (".tmp-abc", half(record_bytes))]),
+        (
+            "the code and the record",
+            vec![(&lease, Vec::new()), (code, code_bytes.clone()), (record, record_bytes.clone())],
+        ),
+        ("the record alone", vec![(record, record_bytes.clone())]),
+    ];
+    let mut told = Vec::new();
+    for (what, files) in left {
+        let cache = tempfile::tempdir_in(folder.path())?;
+        for (name, bytes) in [("mac.key", secret.clone())].into_iter().chain(files) {
+            fs::write(cache.path().join(name), bytes)?;
+            #[cfg(unix)]
+            fs::set_permissions(cache.path().join(name), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        }
+        let first = load(plan(folder.path())?, cache.path()).await?;
+        let whole = first.is_empty();
+        told.push(format!("{what}: {}", first.join(", ")));
+        assert_eq!(load(plan(folder.path())?, cache.path()).await?, Vec::<String>::new(), "{what}: it is whole again");
+        // Where nothing had to be compiled nobody asked for the lease, and a file that nobody locks is none.
+        assert!(whole || !cache.path().join(&lease).exists(), "{what}: no lease stays");
+    }
+    insta::assert_snapshot!(told.join("\n"), @"
+    nothing: compiled
+    a lease: compiled
+    half of the code under a name of its own: compiled
+    the code: compiled
+    the code and half a record: compiled
+    the code and the record: 
+    the record alone: rejected: the code does not exist, compiled
+    ");
+    Ok(())
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn code_of_another_user_is_not_loaded() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let cache = folder.path().join("cache");
+    for kind in ["record", "code"] {
+        load(plan(folder.path())?, &cache).await?;
+        let (name, _) = written(&cache)?.into_iter().find(|(name, _)| name.ends_with(kind)).ok_or("a file")?;
+        match std::os::unix::fs::chown(cache.join(name), Some(65534), None) {
+            // Only root gives files away.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(()),
+            given => given?,
+        }
+        let told = load(plan(folder.path())?, &cache).await?;
+        assert_eq!(told, [format!("rejected: the {kind} belongs to user 65534, not 0"), "compiled".to_owned()]);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compiled_code_in_place_of_a_component_is_neither_loaded_nor_compiled() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let cache = folder.path().join("cache");
+    load(plan(folder.path())?, &cache).await?;
+    let (_, code) = written(&cache)?.swap_remove(0);
+    let plan = PlanBuilder::new(folder.path()).plugin("demo:leaf", "1.0.0", &code).build()?;
+    let host = Host::<()>::builder().code_cache(&cache).build()?;
+    let error = host.apply(plan).await?.all().expect_err("machine code");
+    insta::assert_snapshot!(error.chain(), @"demo:leaf is not loaded: demo:leaf: its component is not compiled: the file is machine code that an engine compiled in advance: only portable components are accepted");
     Ok(())
 }
 

@@ -4,7 +4,6 @@ mod authority;
 mod breaker;
 mod callers;
 mod calls;
-mod capabilities;
 mod chains;
 mod code_cache;
 mod guests;
