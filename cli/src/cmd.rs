@@ -39,6 +39,11 @@ pub(crate) fn explain(error: stoa_loader::PlanningError) -> crate::report::Failu
             let hint = "nothing was changed; see what it is for, or ask its publisher, then give the same command";
             return Failure::new(chain(&error)).code("P010").hint(format!("{hint} `{}`", accept.join(" ")));
         }
+        stoa_loader::PlanningError::Grants(ref refused) => {
+            let hints: Vec<_> = refused.iter().map(stoa_loader::GrantError::hint).collect();
+            let failure = Failure::new(chain(&error)).hint(hints.join("\n"));
+            return refused.first().map(stoa_loader::GrantError::code).into_iter().fold(failure, Failure::code);
+        }
         stoa_loader::PlanningError::TakenDown(_) => {
             return Failure::new(chain(&error)).code("taken-down").hint(
                 "`stoa lock` chooses another version; what runs of a killed release is to be stopped, and looked at",

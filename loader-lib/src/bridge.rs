@@ -36,6 +36,8 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// How the importer is told of a failure; none = by a trap.
     pub(crate) failure: Option<Failure>,
+    /// Whether the importer may call it at all.
+    pub(crate) granted: bool,
 }
 
 /// A call to a dependency failed, and the caller is to trap for it. Carried through the guest's stack.
@@ -74,6 +76,10 @@ impl Target {
         params: &[Val],
         results: &mut [Val],
     ) -> Result<(), LoaderError> {
+        if !self.granted {
+            let (plugin, dependency) = (self.caller.clone(), Box::new(self.key.id().clone()));
+            return Err(LoaderError::Denied { plugin, dependency });
+        }
         let gone = || LoaderError::UnknownPlugin { plugin: self.key.to_string() };
         let call = call.ok_or_else(gone)?;
         let generation = call.generation::<Graph<S>>().ok_or_else(gone)?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use stoa_core::{id::PluginId, version::Version};
+use stoa_core::{capability::Grants, id::PluginId, version::Version};
 use wasmtime::{UpdateDeadline, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -10,9 +10,11 @@ use crate::{
     budget::Account,
     call::Call,
     context::CallContext,
+    error::LoaderError,
     limits::{Limits, machine},
-    output::{Output, Stdio},
+    output::Output,
     plan::{ConfigValue, SlotKey},
+    supply::Supply,
     ticker::TICK,
 };
 
@@ -23,6 +25,7 @@ pub struct PluginInfo {
     pub(crate) version: Version,
     pub(crate) config: BTreeMap<String, ConfigValue>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) grants: Grants,
 }
 
 impl PluginInfo {
@@ -39,6 +42,11 @@ impl PluginInfo {
     /// Its slot.
     pub fn key(&self) -> &SlotKey {
         &self.key
+    }
+
+    /// What it may reach. Host functions that lead further than their names say look here.
+    pub fn grants(&self) -> &Grants {
+        &self.grants
     }
 
     /// The limits it runs under.
@@ -62,20 +70,18 @@ pub struct PluginCtx<S> {
 }
 
 impl<S> PluginCtx<S> {
-    /// WASI is linked but empty: no files, no environment, no arguments, no network; what is printed is logged.
-    pub(crate) fn new(state: S, info: Arc<PluginInfo>, output: Arc<Output>, account: Account) -> Self {
-        let wasi = WasiCtx::builder()
-            .stdout(Stdio::stdout(&output))
-            .stderr(Stdio::stderr(&output))
-            // Sockets could be made by default, though no address would be allowed.
-            .allow_tcp(false)
-            .allow_udp(false)
-            .allow_ip_name_lookup(false)
-            .max_random_size(info.limits.random_bytes)
-            .build();
+    /// All of WASI is linked, and leads to what was granted: see [`Supply::wasi`].
+    pub(crate) fn new(
+        state: S,
+        info: Arc<PluginInfo>,
+        output: Arc<Output>,
+        account: Account,
+        supply: &Supply,
+    ) -> Result<Self, LoaderError> {
+        let wasi = supply.wasi(&info.grants, &output, info.limits.random_bytes)?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(machine(info.limits.handles));
-        Self { state, info, output, wasi, table, account, ticks: 0, call: None }
+        Ok(Self { state, info, output, wasi, table, account, ticks: 0, call: None })
     }
 
     /// The host's own state for this plugin.

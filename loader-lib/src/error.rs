@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use stoa_core::{component::InspectError, digest::Digest, id::PluginId};
+use stoa_core::{capability::Disagreement, component::InspectError, digest::Digest, id::PluginId};
 
 use crate::{
     breaker::{BreakerReason, Caller},
+    grant::GrantError,
     limits::{Exceeded, Limit, OutOfBounds},
     phase::Phase,
     plan::PlanError,
@@ -174,6 +175,34 @@ pub enum LoaderError {
         rule: String,
     },
 
+    /// It is not given what it can not do without.
+    #[error("{plugin} is not linked")]
+    Grants {
+        /// The plugin.
+        plugin: PluginId,
+        /// Why.
+        #[source]
+        source: Box<GrantError>,
+    },
+    /// A component imports something else than the signed index lists, so that what was decided is of another one.
+    #[error("{plugin} is not what the signed index lists: {disagreement}")]
+    OtherImports {
+        /// The plugin.
+        plugin: PluginId,
+        /// The first difference.
+        disagreement: Disagreement,
+    },
+    /// A folder that was granted can not be opened.
+    #[error("{plugin} was granted the folder {place}, which can not be opened")]
+    Folder {
+        /// The plugin.
+        plugin: PluginId,
+        /// The folder, as capabilities name it.
+        place: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A component imports what nobody provides.
     #[error("{plugin} imports {}, which neither this host nor a plugin it depends on provides", .imports.join(", "))]
     UnknownImport {
@@ -301,6 +330,14 @@ pub enum LoaderError {
         plugin: PluginId,
         /// The plugins on the way, first to last.
         chain: String,
+    },
+    /// A plugin may not call this one.
+    #[error("{plugin} may not call {dependency}: that was not granted")]
+    Denied {
+        /// The caller.
+        plugin: PluginId,
+        /// Whom it may not call.
+        dependency: Box<PluginId>,
     },
     /// Too many plugins in a chain of calls.
     #[error("{plugin} would be number {depth} in a chain of calls; at most {limit} are allowed")]
@@ -486,6 +523,10 @@ impl LoaderError {
             Self::LoadCancelled => "load-cancelled",
             Self::Fault { .. } => "fault",
             Self::Internal { .. } => "internal",
+            Self::Grants { source, .. } => source.code(),
+            Self::OtherImports { .. } => "other-imports",
+            Self::Folder { .. } => "folder",
+            Self::Denied { .. } => "denied",
             Self::UnknownImport { .. } => "unknown-import",
             Self::Incompatible { .. } => "incompatible",
             Self::Link { .. } => "link",

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
+    capability::Needs,
     document::{Document, Listing},
     id::PluginId,
-    lock::{Exact, Header, Lock},
+    lock::{Exact, Header, Lock, Publisher},
     offer,
     policy::{Evidence, Refusal, Verdict},
     release::{self, BlobRef},
@@ -23,8 +24,11 @@ use stoa_core::{
 use crate::{
     attested::{AllAttested, Attested},
     error::Cause,
+    grant::{GrantError, Voucher},
     limits::Wishes,
-    plan::{Binding, ConfigValue, Edge, Fetch, Instances, Origin, Plan, PlanError, PlannedPlugin, RuntimeOptions},
+    plan::{
+        Binding, Charter, ConfigValue, Edge, Fetch, Instances, Origin, Plan, PlanError, PlannedPlugin, RuntimeOptions,
+    },
     registry::{Obtained, Registry, RegistryError, Snapshot},
 };
 
@@ -51,6 +55,9 @@ pub enum PlanningError {
     /// An update brings what nobody has agreed to: [`Resolution::accept`] agrees. Nothing of it was fetched.
     #[error("an update needs consent: {}", asked(.0))]
     Consent(Vec<Ask>),
+    /// What was chosen asks for what it is not given. Nothing of it was fetched.
+    #[error("{}", lines(.0))]
+    Grants(Vec<GrantError>),
     /// What was resolved can not be run as it is.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -227,6 +234,10 @@ fn down(releases: &[Down]) -> String {
     releases.iter().map(one).collect::<Vec<_>>().join("\n  ")
 }
 
+fn lines(refused: &[GrantError]) -> String {
+    refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
+}
+
 /// What is new, a line each.
 fn asked(asks: &[Ask]) -> String {
     asks.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
@@ -271,6 +282,11 @@ impl Registry {
         Ok(down)
     }
 
+    /// Who stands for a release of this registry that bears this signature.
+    pub fn voucher(&self, publisher: Publisher) -> Voucher {
+        Voucher { registry: self.fingerprint(), publisher }
+    }
+
     fn permits(&self, resolution: &Resolution) -> Result<(), PlanningError> {
         let refusals: Vec<_> = self.verdicts(resolution).iter().flat_map(Verdict::refusals).collect();
         if refusals.is_empty() { Ok(()) } else { Err(PlanningError::Policy(refusals)) }
@@ -289,12 +305,15 @@ impl Registry {
         progress: impl Fn(Fetched),
     ) -> Result<Plan, PlanningError> {
         let quarantined = &self.may_fetch(resolution, &progress).await?;
+        let charters = &self.charters(resolution).await?;
         let progress = &progress;
         let plugins = stream::iter(resolution.plugins.iter().enumerate()).map(|(place, resolved)| async move {
             let component = self.obtain(resolved.listing.artifact).await?;
             progress(Fetched::Component { id: resolved.id.clone(), size: resolved.listing.artifact.size });
             let quarantined = quarantined.get(&resolved.id).cloned();
-            planned(resolved, wanted, component.into(), place).map(|plugin| PlannedPlugin { quarantined, ..plugin })
+            let charter = charters.get(&resolved.id).cloned().unwrap_or_default();
+            let plugin = planned(resolved, wanted, component.into(), place)?;
+            Ok::<_, PlanningError>(PlannedPlugin { quarantined, charter, ..plugin })
         });
         let plugins: Vec<PlannedPlugin> = plugins.buffered(PARALLEL).try_collect().await?;
         Ok(Plan::new(plugins)?)
@@ -312,13 +331,29 @@ impl Registry {
         progress: impl Fn(Fetched),
     ) -> Result<Plan, PlanningError> {
         let mut quarantined = self.may_fetch(resolution, &progress).await?;
+        let mut charters = self.charters(resolution).await?;
         let plugins = resolution.plugins.iter().enumerate().map(|(place, resolved)| {
             let remote = Remote { registry: self.clone(), artifact: resolved.listing.artifact };
             let quarantined = quarantined.remove(&resolved.id);
             let plugin = planned(resolved, wanted, Origin::Remote(Arc::new(remote)), place)?;
-            Ok(PlannedPlugin { quarantined, ..plugin })
+            let charter = charters.remove(&resolved.id).unwrap_or_default();
+            Ok(PlannedPlugin { quarantined, charter, ..plugin })
         });
         Ok(Plan::new(plugins.collect::<Result<_, PlanningError>>()?)?)
+    }
+
+    /// What each plugin is given of what the signed index says that it needs. Asks whoever may agree to the rest.
+    async fn charters(&self, resolution: &Resolution) -> Result<BTreeMap<PluginId, Charter>, PlanningError> {
+        let (mut charters, mut refused) = (BTreeMap::new(), Vec::new());
+        for plugin in resolution.plugins.iter().filter(|plugin| matches!(plugin.source, Source::Registry(_))) {
+            let release = Exact { id: plugin.id.clone(), version: plugin.version.clone() };
+            let (needs, by) = (Needs::of(&plugin.listing), self.voucher(plugin.publisher));
+            match self.authority().decide(&release, &needs, Some(&by)).await {
+                Ok(grants) => drop(charters.insert(plugin.id.clone(), Charter::listed(needs, grants, by))),
+                Err(error) => refused.push(error),
+            }
+        }
+        if refused.is_empty() { Ok(charters) } else { Err(PlanningError::Grants(refused)) }
     }
 
     /// Refuses what the policy refuses, what was taken down, and anything while there is something to agree to. Gives what
@@ -395,6 +430,7 @@ fn planned(resolved: &Resolved, wanted: &Wanted, origin: Origin, place: usize) -
         limits: Wishes::of_record(&resolved.listing.limits),
         runtime: runtime(&resolved.listing.runtime),
         config: settings(&resolved.id, wanted)?,
+        charter: Charter::default(),
         rank: u32::try_from(rank).unwrap_or(u32::MAX),
         quarantined: None,
     })

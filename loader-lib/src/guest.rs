@@ -1,6 +1,9 @@
 //! The package `stoa:plugin`, as the host sees it: generated from the same text that plugins build against.
 
+use std::collections::BTreeMap;
+
 use stoa::plugin::{config, log};
+use stoa_core::capability::Capability;
 
 use crate::{
     ctx::PluginCtx,
@@ -68,11 +71,14 @@ impl From<log::Level> for Level {
 
 impl<S: Send> log::Host for PluginCtx<S> {
     fn log(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) {
+        if !self.info().grants.covers(&Capability::Log) {
+            return;
+        }
         self.output().line(level.into(), "log", &message, &fields);
     }
 
     fn threshold(&mut self) -> log::Level {
-        match output::threshold() {
+        match output::threshold().filter(|_| self.info().grants.covers(&Capability::Log)) {
             Some(Level::Trace) => log::Level::Trace,
             Some(Level::Debug) => log::Level::Debug,
             Some(Level::Info) => log::Level::Info,
@@ -83,9 +89,16 @@ impl<S: Send> log::Host for PluginCtx<S> {
     }
 }
 
+impl<S> PluginCtx<S> {
+    /// Its settings, where it may have them.
+    fn settings(&self) -> Option<&BTreeMap<String, ConfigValue>> {
+        self.info().grants.covers(&Capability::Config).then_some(&self.info().config)
+    }
+}
+
 impl<S: Send> config::Host for PluginCtx<S> {
     fn get(&mut self, key: String) -> Option<config::Value> {
-        Some(match self.info().config.get(&key)? {
+        Some(match self.settings()?.get(&key)? {
             ConfigValue::Text(text) => config::Value::Text(text.clone()),
             ConfigValue::Integer(integer) => config::Value::Integer(*integer),
             ConfigValue::Boolean(boolean) => config::Value::Boolean(*boolean),
@@ -93,6 +106,6 @@ impl<S: Send> config::Host for PluginCtx<S> {
     }
 
     fn keys(&mut self) -> Vec<String> {
-        self.info().config.keys().cloned().collect()
+        self.settings().into_iter().flat_map(BTreeMap::keys).cloned().collect()
     }
 }

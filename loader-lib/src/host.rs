@@ -6,7 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use stoa_core::id::PluginId;
+use stoa_core::{id::PluginId, policy::Policy};
 use tokio::runtime::Handle;
 use wasmtime::{Engine, component::Linker};
 
@@ -16,17 +16,21 @@ use crate::{
     budget::{Admission, Budget},
     call::{Call, HostId},
     census::{Census, Counts},
+    consent::Consent,
     ctx::{PluginCtx, PluginInfo},
     engine,
     error::LoaderError,
     event::{Bell, Events},
+    grant::Authority,
     graph::Graph,
     guest,
     implementors::{Implementor, Pattern},
     limits::{Gauge, Limit, Limits, Rate, Totals},
+    link::Provided,
     output::Output,
     phase::Phase,
     plugin::Plugin,
+    supply::Supply,
     testing::Faults,
     ticker::Ticker,
     turn::Turn,
@@ -35,8 +39,6 @@ use crate::{
 
 /// Makes the host's own state for a plugin's store.
 type MakeState<S> = Box<dyn Fn(&PluginInfo) -> S + Send + Sync>;
-/// Links what the host offers under one name.
-type Provide<S> = Box<dyn FnOnce(&mut Linker<PluginCtx<S>>) -> wasmtime::Result<()>>;
 
 /// What all slots of a host share.
 pub(crate) struct Shared<S: 'static> {
@@ -54,7 +56,12 @@ pub(crate) struct Shared<S: 'static> {
     pub(crate) log_rate: Arc<Mutex<Rate>>,
     pub(crate) limits: Limits,
     pub(crate) base: Linker<PluginCtx<S>>,
+    /// What the host offers beside WASI and `stoa:plugin`.
+    pub(crate) provided: Vec<Provided<S>>,
     pub(crate) offered: Vec<String>,
+    /// Who decides where plans bring no decision, and beside it where they do; `None` = plans are gone by.
+    pub(crate) authority: Option<Authority>,
+    pub(crate) supply: Supply,
     pub(crate) make_state: MakeState<S>,
     pub(crate) compiler: Compiler,
     pub(crate) runtime: Handle,
@@ -127,6 +134,8 @@ impl<S: Send + 'static> Host<S> {
         HostBuilder {
             name: concat!("stoa-loader/", env!("CARGO_PKG_VERSION")).to_owned(),
             provides: Vec::new(),
+            authority: None,
+            supply: Supply::default(),
             limits: Limits::default(),
             totals: Totals::default(),
             admission: Admission::default(),
@@ -235,7 +244,9 @@ impl<S: Send + 'static> Host<S> {
 /// A host on its way.
 pub struct HostBuilder<S: 'static> {
     name: String,
-    provides: Vec<(String, Provide<S>)>,
+    provides: Vec<Provided<S>>,
+    authority: Option<Authority>,
+    supply: Supply,
     limits: Limits,
     totals: Totals,
     admission: Admission,
@@ -259,9 +270,44 @@ impl<S: Send + 'static> HostBuilder<S> {
     pub fn provide(
         mut self,
         interface: impl Into<String>,
-        link: impl FnOnce(&mut Linker<PluginCtx<S>>) -> wasmtime::Result<()> + 'static,
+        link: impl Fn(&mut Linker<PluginCtx<S>>) -> wasmtime::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        self.provides.push((interface.into(), Box::new(link)));
+        self.provides.push(Provided { interface: interface.into(), link: Box::new(link) });
+        self
+    }
+
+    /// What this host grants plugins. A plan of a registry brings what that one's policy has granted: then both have to.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.authority.get_or_insert_default().policy = policy;
+        self
+    }
+
+    /// Who may agree to what the policy leaves open. Without this nobody does, and it is refused.
+    #[must_use]
+    pub fn consent(mut self, consent: impl Consent + 'static) -> Self {
+        self.authority.get_or_insert_default().consent = Arc::new(consent);
+        self
+    }
+
+    /// A folder that plugins may be granted, by the name that capabilities call it: `data` in `fs.read:data:/photos`.
+    #[must_use]
+    pub fn root(mut self, name: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
+        self.supply.roots.insert(name.into(), folder.into());
+        self
+    }
+
+    /// The environment that plugins may be granted variables of, in place of the process's own.
+    #[must_use]
+    pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.supply.environment = Some(variables.into_iter().collect());
+        self
+    }
+
+    /// The command line that plugins may be granted, in place of the process's own.
+    #[must_use]
+    pub fn arguments(mut self, arguments: impl IntoIterator<Item = String>) -> Self {
+        self.supply.arguments = Some(arguments.into_iter().collect());
         self
     }
 
@@ -336,7 +382,7 @@ impl<S: Send + 'static> HostBuilder<S> {
         let engine = engine::engine()?;
         let ticker = Ticker::start(&engine).map_err(|e| LoaderError::Engine(Box::new(e)))?;
         let bell = Bell::new();
-        let (base, offered) = base(&engine, self.provides)?;
+        let (base, offered) = base(&engine, &self.provides)?;
         let id = HostId::new();
         let counts = Counts::default();
         let shared = Shared {
@@ -359,7 +405,10 @@ impl<S: Send + 'static> HostBuilder<S> {
             log_rate: Output::shared_rate(&self.totals),
             limits: self.limits,
             base,
+            provided: self.provides,
             offered,
+            authority: self.authority,
+            supply: self.supply,
             make_state,
             runtime,
             counts,
@@ -389,10 +438,10 @@ impl<S: Default + Send + 'static> HostBuilder<S> {
     }
 }
 
-/// The linker that each plugin's begins with, and the names it covers beside WASI.
+/// The linker that each plugin's begins with, and the names that can be linked beside WASI.
 fn base<S: Send + 'static>(
     engine: &Engine,
-    provides: Vec<(String, Provide<S>)>,
+    provides: &[Provided<S>],
 ) -> Result<(Linker<PluginCtx<S>>, Vec<String>), LoaderError> {
     use wasmtime::component::HasSelf;
 
@@ -408,9 +457,11 @@ fn base<S: Send + 'static>(
     };
     own(&mut linker).map_err(|e| refused("stoa:plugin", e))?;
     let mut offered: Vec<String> = guest::OFFERED.map(str::to_owned).into();
-    for (interface, link) in provides {
-        link(&mut linker).map_err(|e| refused(&interface, e))?;
-        offered.push(interface);
+    // Linked once to see that they can be; each plugin has only those of them that it was granted.
+    let mut trial = linker.clone();
+    for Provided { interface, link } in provides {
+        link(&mut trial).map_err(|e| refused(interface, e))?;
+        offered.push(interface.clone());
     }
     offered.sort_unstable();
     Ok((linker, offered))

@@ -11,6 +11,7 @@ pub mod cache;
 mod call;
 mod cancel;
 mod census;
+pub mod consent;
 mod context;
 mod ctx;
 mod engine;
@@ -19,6 +20,7 @@ mod event;
 mod exports;
 mod fetch;
 pub mod freshness;
+mod grant;
 mod graph;
 mod guest;
 mod host;
@@ -34,7 +36,9 @@ pub mod plan;
 mod plugin;
 mod pool;
 pub mod registry;
+mod scan;
 mod slot;
+mod supply;
 mod teardown;
 pub mod testing;
 mod ticker;
@@ -60,6 +64,7 @@ pub use self::{
     event::{Event, Events},
     fetch::{Fetched, PlanningError},
     freshness::Freshness,
+    grant::{Charter, GrantError, Voucher},
     guest::CallError,
     host::{Host, HostBuilder, Offer},
     implementors::Implementor,

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use stoa_core::id::PluginId;
+use stoa_core::{
+    capability::{Capability, Grants},
+    id::PluginId,
+};
 use wasmtime::{
     Engine,
     component::{
@@ -18,6 +21,7 @@ use crate::{
     exports::Exports,
     interface::InterfaceName,
     plan::{Edge, OnFailure, PlannedPlugin, SlotKey},
+    scan,
     value::{self, Failure},
 };
 
@@ -46,6 +50,7 @@ pub(crate) fn resolve<'p>(
     component: &Component,
     providers: &Providers<'_>,
     offered: &[String],
+    grants: &Grants,
 ) -> Result<Vec<Bound>, LoaderError> {
     let mut bindings = Vec::new();
     let mut unknown = Vec::new();
@@ -56,13 +61,19 @@ pub(crate) fn resolve<'p>(
         let name = InterfaceName::new(import);
         match (item.ty, bound) {
             (ComponentItem::Type(_), _) => {}
-            (ComponentItem::ComponentInstance(instance), _) if only_types(engine, &instance) => {}
+            (ComponentItem::ComponentInstance(instance), _) if scan::only_types(engine, &instance) => {}
             (ComponentItem::ComponentInstance(instance), Some((edge, binding))) => {
-                let linking = Linking { engine, plugin, edge, import, export: &binding.export };
+                let granted = grants.covers(&Capability::Calls(edge.on.clone()));
+                let linking = Linking { engine, plugin, edge, import, export: &binding.export, granted };
                 bindings.push(linking.bind(&instance, providers)?);
             }
             _ if is_wasi(&name) => {}
-            _ if offered.iter().any(|offer| InterfaceName::new(offer).serves(&name)) => {}
+            _ if offered.iter().any(|offer| InterfaceName::new(offer).serves(&name)) => {
+                if !granted(import, grants) {
+                    let rule = format!("{import} is granted before it is linked");
+                    return Err(LoaderError::Internal { plugin: plugin.id.clone(), rule });
+                }
+            }
             _ => unknown.push(import.to_owned()),
         }
     }
@@ -73,19 +84,43 @@ pub(crate) fn resolve<'p>(
     Err(LoaderError::UnknownImport { plugin: plugin.id.clone(), imports: unknown })
 }
 
-fn only_types(engine: &Engine, instance: &ComponentInstance) -> bool {
-    instance.exports(engine).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_)))
+/// What a host offers under one name.
+pub(crate) struct Provided<S: 'static> {
+    pub(crate) interface: String,
+    pub(crate) link: AddTo<S>,
 }
 
-/// Adds the bindings to what the host offers and ties the component to the result.
+/// Adds an interface to a plugin's linker.
+type AddTo<S> = Box<dyn Fn(&mut Linker<PluginCtx<S>>) -> wasmtime::Result<()> + Send + Sync>;
+
+/// Whether the interface `name` of the host may be linked. Those of `stoa:plugin` always are, and lead nowhere where that
+/// was not granted.
+fn granted(name: &str, grants: &Grants) -> bool {
+    let Ok(name) = name.parse::<stoa_core::interface::InterfaceName>() else { return false };
+    name.package().namespace() == "stoa"
+        || grants.covers(&Capability::Host(name.package().clone(), Some(name.interface().into())))
+}
+
+/// Adds to what every plugin has the interfaces of the host that this one imports and was granted, and the bindings, and
+/// ties the component to the result.
 pub(crate) fn link<S: Send + 'static>(
     base: &Linker<PluginCtx<S>>,
+    provided: &[Provided<S>],
     plugin: &PluginId,
     component: &Component,
     bindings: Vec<Bound>,
+    grants: &Grants,
 ) -> Result<InstancePre<PluginCtx<S>>, LoaderError> {
     let refused = |e: wasmtime::Error| LoaderError::Link { plugin: plugin.clone(), source: e.into_boxed_dyn_error() };
     let mut linker = base.clone();
+    let imports: Vec<_> = component.component_type().imports(base.engine()).map(|(name, _)| name.to_owned()).collect();
+    for provided in provided {
+        let name = InterfaceName::new(&provided.interface);
+        let imported = imports.iter().any(|import| name.serves(&InterfaceName::new(import)));
+        if imported && granted(&provided.interface, grants) {
+            (provided.link)(&mut linker).map_err(refused)?;
+        }
+    }
     // A plugin that was resolved to serve an import goes before a host that offers the same name.
     linker.allow_shadowing(true);
     for binding in bindings {
@@ -106,6 +141,7 @@ struct Linking<'l> {
     /// What the resolver bound it to. Looked up as it is: a lookup by semver could find another one, and does so in
     /// the engine's linker in both directions.
     export: &'l str,
+    granted: bool,
 }
 
 impl Linking<'_> {
@@ -135,6 +171,7 @@ impl Linking<'_> {
                         interface: interface.to_owned(),
                         name: name.to_owned(),
                         failure,
+                        granted: self.granted,
                     }));
                 }
                 ComponentItem::Type(_) => {}

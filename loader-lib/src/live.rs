@@ -43,7 +43,7 @@ impl<S: Send + 'static> Live<S> {
         let (plugin, limits) = (info.id().clone(), info.limits.clone());
         let account = Account::new(plugin, limits, shared.budget.clone(), slot.is_reserved(), shared.bell.clone());
         let state = (shared.make_state)(info);
-        let data = PluginCtx::new(state, info.clone(), slot.output.clone(), account);
+        let data = PluginCtx::new(state, info.clone(), slot.output.clone(), account, &shared.supply)?;
         let mut store = Store::new(&shared.engine, data);
         store.limiter(|data| &mut data.account);
         store.epoch_deadline_callback(|mut cx| Ok(cx.data_mut().tick()));

@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use stoa_core::id::PluginId;
+use stoa_core::{
+    capability::{Grants, Needs},
+    id::PluginId,
+    lock::Exact,
+};
 use tokio::{
     sync::{Semaphore, watch},
     time::{Instant, sleep_until},
@@ -18,12 +22,14 @@ use crate::{
     error::LoaderError,
     event::Event,
     exports::Exports,
+    grant::Authority,
     graph::Graph,
     guest::StartReason,
     host::Shared,
     link::{self, Providers},
     phase::{Life, Phase, Step},
     plan::{Origin, Plan, PlannedPlugin, Reload},
+    scan::Scan,
     slot::Slot,
     turn::DRAIN,
 };
@@ -154,7 +160,7 @@ impl<S: Send + 'static> Way<S> {
     async fn arrive(&mut self) -> Result<(Arc<Up<S>>, Outcome), LoaderError> {
         if let Some(slot) = self.unchanged() {
             let below = self.below().await?;
-            self.resolve(&self.planned, slot.component(), &below)?;
+            self.resolve(&self.planned, slot.component(), &below, slot.info.grants())?;
             return Ok((Up::new(slot, &below), Outcome::Unchanged));
         }
         let (id, version) = (self.planned.id.clone(), self.planned.version.clone());
@@ -181,6 +187,7 @@ impl<S: Send + 'static> Way<S> {
         self.enter(Phase::Resolve).await?;
         // Before anything is fetched or compiled for it.
         let reservation = std::mem::replace(&mut self.admitted, Ok(None))?;
+        let listed = self.unless_cancelled(self.decide_listed()).await?;
         life.step(Step::Done)?;
 
         self.enter(Phase::Fetch).await?;
@@ -195,7 +202,9 @@ impl<S: Send + 'static> Way<S> {
         life.step(Step::Done)?;
 
         self.enter(Phase::Link).await?;
-        let slot = self.link(compiled, &below, life, reservation)?;
+        let scan = Scan::of(&self.ascent.shared.engine, &compiled.component);
+        let grants = self.unless_cancelled(self.decide_found(&scan, listed)).await?;
+        let slot = self.link(compiled, &below, grants, life, reservation)?;
         life.step(Step::Done)?;
 
         self.enter(Phase::Start).await?;
@@ -259,6 +268,35 @@ impl<S: Send + 'static> Way<S> {
         self.unless_cancelled(compiling.instrument(span)).await
     }
 
+    /// What it is given by what the signed index lists of it, before anything is fetched; `None` where nothing is listed.
+    async fn decide_listed(&self) -> Result<Option<Grants>, LoaderError> {
+        let charter = &self.planned.charter;
+        let Some(planned) = charter.grants() else { return Ok(None) };
+        let Some(authority) = &self.ascent.shared.authority else { return Ok(Some(planned.clone())) };
+        Ok(Some(self.decide(authority, charter.needs()).await?.meet(planned)))
+    }
+
+    /// What it is given by what its verified component imports. Where that is what was listed, so is what was decided, since
+    /// a decision knows nothing else.
+    async fn decide_found(&self, scan: &Scan, listed: Option<Grants>) -> Result<Grants, LoaderError> {
+        let found = self.found(scan);
+        match (listed, &self.ascent.shared.authority) {
+            (Some(listed), _) => scan.agrees(&self.planned, &found).map(|()| listed),
+            (None, Some(authority)) => self.decide(authority, &found).await,
+            (None, None) => self.decide(&Authority::default(), &found).await,
+        }
+    }
+
+    fn found(&self, scan: &Scan) -> Needs {
+        scan.needs(&self.planned.charter, &self.planned.dependencies)
+    }
+
+    async fn decide(&self, authority: &Authority, needs: &Needs) -> Result<Grants, LoaderError> {
+        let (id, version) = (self.planned.id.clone(), self.planned.version.clone());
+        let decided = authority.decide(&Exact { id, version }, needs, self.planned.charter.voucher()).await;
+        decided.map_err(|source| LoaderError::Grants { plugin: self.planned.id.clone(), source: Box::new(source) })
+    }
+
     /// Waits for all that it depends on.
     async fn below(&self) -> Result<Vec<Arc<Up<S>>>, LoaderError> {
         let mut below = Vec::new();
@@ -284,19 +322,21 @@ impl<S: Send + 'static> Way<S> {
         &self,
         compiled: Compiled,
         below: &[Arc<Up<S>>],
+        grants: Grants,
         life: &Arc<Life>,
         reservation: Option<Reservation>,
     ) -> Result<Arc<Slot<S>>, LoaderError> {
         let shared = &self.ascent.shared;
         let Compiled { component, in_use } = compiled;
-        let bindings = self.resolve(&self.planned, &component, below)?;
-        let pre = link::link(&shared.base, &self.planned.id, &component, bindings)?;
+        let bindings = self.resolve(&self.planned, &component, below, &grants)?;
+        let pre = link::link(&shared.base, &shared.provided, &self.planned.id, &component, bindings, &grants)?;
         let exports = Exports::of(&shared.engine, &component);
         let reason = match self.ascent.old.slot(&self.planned.key()) {
             Some(_) => StartReason::Reload,
             None => StartReason::Start,
         };
-        let slot = Slot::new(shared.clone(), self.planned.clone(), exports, pre, reason, life.clone(), reservation);
+        let planned = (self.planned.clone(), grants);
+        let slot = Slot::new(shared.clone(), planned, exports, pre, reason, life.clone(), reservation);
         Ok(Arc::new(slot.keeping(in_use)))
     }
 
@@ -305,13 +345,14 @@ impl<S: Send + 'static> Way<S> {
         planned: &PlannedPlugin,
         component: &Component,
         below: &[Arc<Up<S>>],
+        grants: &Grants,
     ) -> Result<Vec<link::Bound>, LoaderError> {
         let provider = |up: &'_ Arc<Up<S>>| (up.slot.key().clone(), up.slot.clone());
         let slots: Vec<_> = below.iter().map(provider).collect();
         let providers: Providers<'_> =
             slots.iter().map(|(key, slot)| (key.id(), (key.clone(), slot.exports()))).collect();
         let shared = &self.ascent.shared;
-        link::resolve(&shared.engine, planned, component, &providers, &shared.offered)
+        link::resolve(&shared.engine, planned, component, &providers, &shared.offered, grants)
     }
 
     /// Starts the slot; where the plugin asks for it, after the one it replaces has ended.
@@ -353,7 +394,7 @@ impl<S: Send + 'static> Way<S> {
             let Some(Settled::Up(up)) = self.ascent.settled(place).await else { return None };
             below.push(up);
         }
-        self.resolve(old.planned(), old.component(), &below).ok()?;
+        self.resolve(old.planned(), old.component(), &below, old.info.grants()).ok()?;
         Some(Up::new(old.clone(), &below))
     }
 

@@ -64,6 +64,11 @@ impl Output {
         Self { plugin, allowed, own: Mutex::new(Own { rate, dropped: 0, told: None }), shared, bell }
     }
 
+    /// Whose it is.
+    pub(crate) fn plugin(&self) -> &PluginId {
+        &self.plugin
+    }
+
     /// What all plugins of a host may log together.
     pub(crate) fn shared_rate(totals: &Totals) -> Arc<Mutex<Rate>> {
         let burst = totals.log_rate.saturating_mul(TOTAL_BURST);

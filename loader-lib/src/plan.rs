@@ -11,6 +11,8 @@ use stoa_core::{digest::Digest, id::PluginId, standing::Takedown, version::Versi
 
 pub use stoa_core::release::{OnFailure, Reload};
 
+pub use crate::grant::Charter;
+
 use crate::{error::Cause, limits::Wishes};
 
 /// A set of plugins in load order: each comes after all it depends on.
@@ -63,6 +65,8 @@ pub struct PlannedPlugin {
     pub origin: Origin,
     /// Which imports other plugins provide.
     pub dependencies: Vec<Edge>,
+    /// What it needs, by who says so, and what of it was granted.
+    pub charter: Charter,
     /// What its manifest wishes for.
     pub limits: Wishes,
     /// How it is run.

@@ -29,7 +29,9 @@ use stoa_core::{
 
 use crate::{
     cache::{Cache, CacheError, Kind, TrustFolder},
+    consent::Consent,
     freshness::{Freshness, MAX_STALE},
+    grant::Authority,
     transport::{self, Answer, NoConnection, Transport, TransportError},
 };
 
@@ -217,7 +219,7 @@ pub struct Registry {
     trust: TrustFolder,
     updater: Mutex<Option<Updater>>,
     max_stale: i64,
-    policy: Policy,
+    authority: Authority,
     /// Whether it was told that the cache can not be written.
     unkept: AtomicBool,
     now: fn() -> Time,
@@ -275,7 +277,7 @@ impl Registry {
             trust,
             updater: Mutex::new(None),
             max_stale: MAX_STALE,
-            policy: Policy::default(),
+            authority: Authority::default(),
             unkept: AtomicBool::new(false),
             now: system_time,
         })
@@ -298,12 +300,23 @@ impl Registry {
     /// ([`Registry::plan`]), whatever a lock says.
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
-        Self { policy, ..self }
+        Self { authority: Authority { policy, ..self.authority }, ..self }
+    }
+
+    /// The registry with somebody who may agree to what plugins ask for and the policy leaves open. Without this nobody
+    /// does, and [`Registry::plan`] refuses.
+    #[must_use]
+    pub fn with_consent(self, consent: impl Consent + 'static) -> Self {
+        Self { authority: Authority { consent: Arc::new(consent), ..self.authority }, ..self }
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// The policy.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.authority.policy
     }
 
     /// The time by this registry's clock.

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use stoa_core::capability::Grants;
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
@@ -93,7 +94,7 @@ enum Stop {
 impl<S: Send + 'static> Slot<S> {
     pub(crate) fn new(
         shared: Arc<Shared<S>>,
-        planned: PlannedPlugin,
+        (planned, grants): (PlannedPlugin, Grants),
         exports: Exports,
         pre: InstancePre<PluginCtx<S>>,
         reason: StartReason,
@@ -110,8 +111,8 @@ impl<S: Send + 'static> Slot<S> {
             limits.deadline,
             limits.init_deadline,
         );
-        let info =
-            PluginInfo { key: planned.key(), version: planned.version.clone(), config: planned.config.clone(), limits };
+        let (key, version, config) = (planned.key(), planned.version.clone(), planned.config.clone());
+        let info = PluginInfo { key, version, config, limits, grants };
         Self {
             output: Arc::new(Output::new(
                 planned.id.clone(),

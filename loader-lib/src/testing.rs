@@ -12,13 +12,15 @@ use std::{
     sync::Arc,
 };
 
-use stoa_core::digest::Digest;
+use stoa_core::{capability::Needs, digest::Digest, lock::Publisher};
 
 use crate::{
+    grant::Voucher,
     host::Host,
     limits::Wishes,
     plan::{
-        Binding, ConfigValue, Edge, Fetch, Instances, OnFailure, Origin, Plan, PlannedPlugin, Reload, RuntimeOptions,
+        Binding, Charter, ConfigValue, Edge, Fetch, Instances, OnFailure, Origin, Plan, PlannedPlugin, Reload,
+        RuntimeOptions,
     },
 };
 
@@ -70,6 +72,7 @@ impl PlanBuilder {
             artifact,
             origin: Origin::File(path),
             dependencies: Vec::new(),
+            charter: Charter::default(),
             limits: Wishes::default(),
             runtime: RuntimeOptions::default(),
             config: Default::default(),
@@ -116,6 +119,26 @@ impl PlanBuilder {
             let mut bindings = last.dependencies.iter_mut().flat_map(|edge| &mut edge.bindings);
             let binding = bindings.find(|binding| binding.import == import);
             binding.ok_or_else(|| format!("the last plugin does not import {import}"))?.export = export.to_owned();
+            Ok(())
+        })
+    }
+
+    /// What the last plugin asks for, as in a manifest: `http.out:https://api.example`.
+    #[must_use]
+    pub fn asks(self, capabilities: &[&str]) -> Self {
+        self.last(|last| {
+            let texts: Vec<String> = capabilities.iter().map(|text| (*text).to_owned()).collect();
+            last.charter = Charter::asking(&Needs::default().asking(&texts));
+            Ok(())
+        })
+    }
+
+    /// What a signed index lists of the last plugin, for one that grants all that it needs.
+    #[must_use]
+    pub fn listed(self, needs: &Needs) -> Self {
+        self.last(|last| {
+            let by = Voucher { registry: Digest::of(b"test"), publisher: Publisher::None };
+            last.charter = Charter::listed(needs.clone(), needs.all(), by);
             Ok(())
         })
     }

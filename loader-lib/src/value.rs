@@ -81,7 +81,7 @@ pub(crate) fn told(error: &LoaderError) -> CallError {
         LoaderError::Trapped { .. }
         | LoaderError::DependencyFailed { .. }
         | LoaderError::Limit { source: Some(_), .. } => CallError::Trapped,
-        LoaderError::TooDeep { .. } => CallError::Denied,
+        LoaderError::TooDeep { .. } | LoaderError::Denied { .. } => CallError::Denied,
         LoaderError::Breaker { retry_in, .. } => {
             CallError::CircuitOpen(u64::try_from(retry_in.as_millis()).unwrap_or(u64::MAX))
         }

@@ -147,6 +147,11 @@ fn an_update_that_reaches_further_or_lost_its_signature_is_locked_only_when_it_i
     let mut said = String::new();
     let mut case = |what: &str, text: &str| said += &format!("## {what}\n{text}\n");
 
+    // What it reaches is granted, so that only the lock asks.
+    host.policy(
+        "\n[[rule]]\nid = \"counted\"\nmatch = { plugin = \"demo:answer\" }\n\
+         grant = [\"http.out:https://collector.example\"]\n",
+    );
     publish(&asking(&stage, "1.0.0", "clock = { allow = [\"coarse\"], reason = \"Shows the time\" }\n"));
     host.stoa(&["lock"]).text();
     publish(&asking(

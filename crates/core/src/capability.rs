@@ -15,7 +15,7 @@ use std::{fmt, str::FromStr};
 pub use self::{
     address::Reach,
     grants::Grants,
-    needs::{Needs, Oddity},
+    needs::{Disagreement, Needs, Oddity},
     pattern::CapabilityPattern,
     scope::{Access, Clock, HostName, Origin, Place, Random, Socket},
 };
@@ -103,6 +103,12 @@ impl Capability {
         let kind = text.split_once(':').map_or(text, |(kind, _)| kind);
         kind.parse::<CapabilityKind>()?;
         text.parse()
+    }
+
+    /// Whether a plugin that is refused it can be told so by what it calls. An interface of a host has no word for it in
+    /// general, and a stand-in for random numbers would be believed.
+    pub fn can_be_told(&self) -> bool {
+        !matches!(self, Self::Host(..) | Self::Random(Random::Secure))
     }
 
     /// What both reach; `None` where that is nothing.

@@ -16,7 +16,14 @@ use crate::{
 
 /// Keeps the lines that plugins wrote.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().expect("no panic").len()
+    }
+}
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {

@@ -295,6 +295,7 @@ async fn a_plugin_that_can_not_be_started_again_is_tried_less_and_less_and_comes
     let host = Host::<()>::builder()
         .clock(clock)
         .provide("acme:host/mood@1.0.0", move |linker| {
+            let failing = failing.clone();
             linker
                 .instance("acme:host/mood@1.0.0")?
                 .func_wrap("bad", move |_, (): ()| Ok((u32::from(failing.load(std::sync::atomic::Ordering::SeqCst)),)))
@@ -337,6 +338,7 @@ async fn a_plugin_that_can_tell_is_asked_whether_it_works_before_it_is_called_ag
     let host = Host::<()>::builder()
         .clock(clock)
         .provide("acme:host/mood@1.0.0", move |linker| {
+            let state = state.clone();
             linker
                 .instance("acme:host/mood@1.0.0")?
                 .func_wrap("bad", move |_, (): ()| Ok((u32::from(state.load(std::sync::atomic::Ordering::SeqCst)),)))

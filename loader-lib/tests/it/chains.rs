@@ -46,6 +46,7 @@ impl House {
             .limits(limits)
             .faults(faults.clone())
             .provide("acme:host/back@1.0.0", move |linker| {
+                let (notes, me, back) = (notes.clone(), me.clone(), back.clone());
                 linker.instance("acme:host/back@1.0.0")?.func_wrap_async("call", move |_, (): ()| {
                     let (notes, back) = (notes.clone(), back.clone());
                     let host = me.get().expect("the host is built before it is called").clone();

@@ -187,7 +187,8 @@ async fn a_cut_of_power_between_any_two_writes_leaves_the_whole_or_nothing() -> 
     let lease = record.replace(".record", ".lease");
     let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
     let none: [(&str, Vec<u8>); 0] = [];
-    let left: [(&str, Vec<(&str, Vec<u8>)>); 7] = [
+    type Left<'l> = (&'l str, Vec<(&'l str, Vec<u8>)>);
+    let left: [Left<'_>; 7] = [
         ("nothing", none.to_vec()),
         ("a lease", vec![(&lease, Vec::new())]),
         ("half of the code under a name of its own", vec![(&lease, Vec::new()), (".tmp-abc", half(code_bytes))]),

@@ -4,6 +4,7 @@ mod authority;
 mod breaker;
 mod callers;
 mod calls;
+mod capabilities;
 mod chains;
 mod code_cache;
 mod guests;

@@ -58,6 +58,13 @@ impl Grants {
         Self::new(capabilities).reaching(self.reach.iter().chain(&other.reach).copied())
     }
 
+    /// What both reach.
+    #[must_use]
+    pub fn meet(&self, other: &Self) -> Self {
+        let met = |one: &Capability| other.capabilities.iter().filter_map(|two| one.meet(two)).collect::<Vec<_>>();
+        Self::new(self.capabilities.iter().flat_map(met)).reaching(self.reach.intersection(&other.reach).copied())
+    }
+
     /// The capabilities, none of which covers another.
     pub fn capabilities(&self) -> impl Iterator<Item = &Capability> {
         self.capabilities.iter()

@@ -70,11 +70,36 @@ impl Needs {
 
     /// The needs that the classified imports of a component amount to.
     pub fn scanned(classified: &Classified) -> Self {
-        let mut needs = Self::default();
-        for import in &classified.imports {
-            needs.import(&import.name, &import.class);
+        Self::default().finding(classified.imports.iter().map(|import| (&import.name, &import.class)))
+    }
+
+    /// These needs, and imports as they were found in a component.
+    #[must_use]
+    pub fn finding<'t>(mut self, imports: impl IntoIterator<Item = (&'t InterfaceName, &'t ImportClass)>) -> Self {
+        for (name, class) in imports {
+            self.import(name, class);
         }
-        needs
+        self
+    }
+
+    /// What is asked for, without what any imports lead to.
+    #[must_use]
+    pub fn without_imports(&self) -> Self {
+        Self { imports: BTreeSet::new(), implied: BTreeSet::new(), ..self.clone() }
+    }
+
+    /// The first thing in which the imports that were listed are not those that were found.
+    pub fn disagrees(&self, found: &Self) -> Option<Disagreement> {
+        let beyond = |ours: &BTreeSet<InterfaceName>, theirs: &BTreeSet<InterfaceName>| {
+            ours.difference(theirs).next().map(ToString::to_string)
+        };
+        let reach = || found.implied.difference(&self.implied).next().map(ToString::to_string);
+        let unused = || self.implied.difference(&found.implied).next().map(ToString::to_string);
+        beyond(&found.imports, &self.imports)
+            .map(Disagreement::Unlisted)
+            .or_else(|| beyond(&self.imports, &found.imports).map(Disagreement::Absent))
+            .or_else(|| reach().map(Disagreement::Reaches))
+            .or_else(|| unused().map(Disagreement::Other))
     }
 
     fn import(&mut self, name: &InterfaceName, class: &ImportClass) {
@@ -96,6 +121,11 @@ impl Needs {
     /// the least of clocks and random numbers.
     pub fn implied(&self) -> impl Iterator<Item = &Capability> {
         self.implied.iter()
+    }
+
+    /// What is imported, by full names.
+    pub fn imports(&self) -> impl Iterator<Item = &InterfaceName> {
+        self.imports.iter()
     }
 
     /// All of the above as grants: what it would have if nobody refused anything.
@@ -145,6 +175,8 @@ fn implied(name: &InterfaceName, class: &ImportClass) -> Option<Capability> {
         },
         ImportClass::Wasi => match (name.package().name(), name.interface()) {
             ("clocks", "wall-clock" | "monotonic-clock") => Some(Capability::Clock(Clock::Coarse)),
+            // What is printed goes where log lines go.
+            ("cli", "stdout" | "stderr") => Some(Capability::Log),
             ("random", "random") => Some(Capability::Random(Random::Secure)),
             _ => None,
         },
@@ -178,6 +210,30 @@ impl fmt::Display for Oddity {
                 "the component imports `{import}`, but asks for none of {}: whatever it tries there will be refused",
                 kinds.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ")
             ),
+        }
+    }
+}
+
+/// How a component is not what was listed of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disagreement {
+    /// It imports this, which is not listed.
+    Unlisted(String),
+    /// This is listed, and it does not import it.
+    Absent(String),
+    /// Its imports lead to this capability, which by what is listed they do not.
+    Reaches(String),
+    /// By what is listed its imports lead to this capability, and they do not.
+    Other(String),
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unlisted(name) => write!(f, "it imports {name}, which is not listed"),
+            Self::Absent(name) => write!(f, "{name} is listed, and it does not import that"),
+            Self::Reaches(capability) => write!(f, "its imports lead to `{capability}`, and the listed ones do not"),
+            Self::Other(capability) => write!(f, "the listed imports lead to `{capability}`, and its own do not"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use crate::{
-    capability::{Capability, CapabilityPattern, Grants, Needs, Random, Reach},
+    capability::{Capability, CapabilityPattern, Grants, Needs, Reach},
     id::PluginId,
     manifest::{ConfigKey, Reason},
     policy::{Policy, Rule, verdict::place},
@@ -210,14 +210,6 @@ impl Decision {
             By::Consent => "your consent".to_owned(),
             By::Default => "default: no rule speaks of it".to_owned(),
         }
-    }
-}
-
-impl Capability {
-    /// Whether a plugin that is refused it can be told so by what it calls. An interface of a host has no word for it in
-    /// general, and a stand-in for random numbers would be believed.
-    fn can_be_told(&self) -> bool {
-        !matches!(self, Self::Host(..) | Self::Random(Random::Secure))
     }
 }
 
