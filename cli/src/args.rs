@@ -79,6 +79,8 @@ pub(crate) enum Command {
     Fetch(Fetch),
     /// Run one function of a plugin.
     Run(Run),
+    /// Show what a plugin asks for and what this host gives it, or agree to it.
+    Caps(Caps),
     /// Look at what this host's policy says.
     Policy(Policy),
     /// Look at what the signed index costs, and when it expires.

@@ -1,9 +1,10 @@
 //! The command line as a host: pins a root, reads the signed index, runs plugins.
 
-use stoa_loader::{Cache, Host, Refresh, Registry, RegistryError, Snapshot, TrustRoot};
+use stoa_loader::{Cache, Host, Refresh, Registry, RegistryError, Snapshot, TrustRoot, consent::Kept};
 
 use crate::{
     args,
+    consent::AskOnTerminal,
     report::{DIM, Failure, NAME, Output, WARN},
 };
 
@@ -34,9 +35,14 @@ pub(crate) async fn open(args: &args::Registry, output: Output) -> Result<Regist
 }
 
 pub(crate) async fn open_at(url: &str, root: TrustRoot, cache: Cache, offline: bool) -> Result<Registry, Failure> {
-    Ok(match offline {
+    let registry = match offline {
         true => Registry::open_offline(url, root, cache).await?,
         false => Registry::open(url, root, cache).await?,
+    };
+    Ok(match crate::consent::file() {
+        Ok(file) => registry.with_consent(Kept::new(file, AskOnTerminal)),
+        // Without a folder of one's own, what is agreed to holds this time.
+        Err(_) => registry.with_consent(AskOnTerminal),
     })
 }
 

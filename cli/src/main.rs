@@ -3,6 +3,7 @@
 mod api;
 mod args;
 mod cmd;
+mod consent;
 mod host;
 mod keyfile;
 mod mirror;
@@ -57,6 +58,7 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Lock(args) => cmd::lock::run(&args, output).await,
         Command::Fetch(args) => cmd::fetch::run(&args, output).await,
         Command::Run(args) => cmd::run::run(&args, output).await,
+        Command::Caps(args) => cmd::caps::run(&args, output).await,
         Command::Policy(args) => cmd::policy::run(&args.command, output).await,
         Command::Trust(args) => match args.command {
             args::TrustCommand::Plan(plan) => cmd::trust::plan(&plan, output),

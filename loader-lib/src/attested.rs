@@ -40,6 +40,14 @@ impl Attested {
         good.filter_map(|key| key.as_str().parse().ok()).collect()
     }
 
+    /// The key that stands for it. Of several, whoever knew one goes on naming that one.
+    pub fn publisher(&self, known: Option<Publisher>) -> Publisher {
+        let found = self.keys();
+        let mut named = found.iter().copied().map(Publisher::Key);
+        let first = found.first().copied().map_or(Publisher::None, Publisher::Key);
+        named.find(|key| known == Some(*key)).unwrap_or(first)
+    }
+
     /// What that is worth to a policy.
     pub(crate) fn evidence(&self, listing: &Listing, standing: &Standing) -> Evidence {
         let (publisher_keys, provenance) = (Some(self.keys()), Some(self.provenance.clone().into_iter().collect()));
@@ -178,13 +186,8 @@ impl Snapshot<'_> {
             for (key, reason) in attested.signed.iter().flat_map(|signed| &signed.flagged) {
                 tracing::warn!(%id, %version, %key, reason, "a key that signed the release was revoked since");
             }
-            let found = attested.keys();
-            // Of several keys the lock goes on naming the one that it names.
-            let known_key = |key: &Publisher| locked.as_ref().is_some_and(|(_, publisher)| publisher == key);
-            let mut named = found.iter().copied().map(Publisher::Key);
-            let first = found.first().copied().map_or(Publisher::None, Publisher::Key);
-            plugin.publisher = named.find(known_key).unwrap_or(first);
-            plugin.publisher_keys = Some(found);
+            plugin.publisher = attested.publisher(locked.map(|(_, publisher)| publisher));
+            plugin.publisher_keys = Some(attested.keys());
             plugin.provenance = Some(attested.provenance.clone().into_iter().collect());
             known.insert(release, attested);
         }

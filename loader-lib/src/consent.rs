@@ -11,7 +11,7 @@ use stoa_core::{
 
 use crate::grant::Voucher;
 
-pub use self::kept::{Agreement, ConsentError, Consents, Kept};
+pub use self::kept::{Agreement, ConsentError, Consents, Kept, MAX_BYTES};
 
 mod kept;
 
@@ -59,7 +59,8 @@ pub struct Question {
 }
 
 impl Question {
-    pub(crate) fn new(release: Exact, voucher: Option<Voucher>, decision: &Decision) -> Self {
+    /// What `decision` leaves open, for a release that `voucher` stands for.
+    pub fn new(release: Exact, voucher: Option<Voucher>, decision: &Decision) -> Self {
         let open = decision.items().iter().filter(|item| item.ruling == Ruling::Open);
         let by_rule = open.filter(|item| matches!(item.by, stoa_core::policy::By::Rule { .. }));
         let demanded = by_rule.map(|item| (item.capability.clone(), decision.said_by(&item.by))).collect();
@@ -103,12 +104,13 @@ impl Question {
     }
 
     /// What to try.
-    pub(crate) fn hint(&self) -> String {
+    pub fn hint(&self) -> String {
+        let agree = format!("agree with `stoa caps {} --agree`", self.release);
         match self.rule() {
-            Some(rule) => format!("add to policy.toml:\n{rule}"),
+            Some(rule) => format!("{agree}, or add to policy.toml:\n{rule}"),
             None => {
                 let demands = self.demanded.iter().map(|(capability, by)| format!("`{capability}`, by {by}"));
-                format!("a person has to agree to {}", demands.collect::<Vec<_>>().join(", "))
+                format!("{agree}: a person has to agree to {}", demands.collect::<Vec<_>>().join(", "))
             }
         }
     }

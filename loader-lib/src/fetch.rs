@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stoa_core::{
-    capability::Needs,
+    capability::{Grants, Needs},
     document::{Document, Listing},
     id::PluginId,
     lock::{Exact, Header, Lock, Publisher},
@@ -342,7 +342,16 @@ impl Registry {
         Ok(Plan::new(plugins.collect::<Result<_, PlanningError>>()?)?)
     }
 
-    /// What each plugin is given of what the signed index says that it needs. Asks whoever may agree to the rest.
+    /// What each plugin is given, by what the signed index says that it needs; whoever may agree to the rest is asked.
+    /// [`Registry::plan`] does the same: this is for programs that would rather ask before they begin to show progress.
+    ///
+    /// # Errors
+    /// [`PlanningError::Grants`].
+    pub async fn grants(&self, resolution: &Resolution) -> Result<BTreeMap<PluginId, Grants>, PlanningError> {
+        let charters = self.charters(resolution).await?;
+        Ok(charters.into_iter().filter_map(|(id, charter)| Some((id, charter.grants()?.clone()))).collect())
+    }
+
     async fn charters(&self, resolution: &Resolution) -> Result<BTreeMap<PluginId, Charter>, PlanningError> {
         let (mut charters, mut refused) = (BTreeMap::new(), Vec::new());
         for plugin in resolution.plugins.iter().filter(|plugin| matches!(plugin.source, Source::Registry(_))) {

@@ -182,3 +182,65 @@ fn an_update_that_reaches_further_or_lost_its_signature_is_locked_only_when_it_i
     host.stoa(&["fetch"]).text();
     assert_said("what-an-update-asks", &said, &stage);
 }
+
+#[test]
+fn what_a_plugin_asks_for_is_shown_agreed_to_and_asked_again_only_when_it_grows() {
+    let Some(stage) = Stage::new() else { return };
+    let server = stage.serve();
+    let key = stage.author(&server);
+    let host = Host::new(&stage, &server, "host", "\"demo:answer\" = \"^1\"");
+    let publish = |version: &str, capabilities: &str| {
+        stage.publish(&server.url, &key, &[&asking(&stage, version, capabilities)]).json();
+        // What was read less than a minute ago is not asked for again.
+        let _none_yet = fs::remove_dir_all(host.file("cache"));
+    };
+    let mut said = String::new();
+    let mut case = |what: &str, text: &str| said += &format!("## {what}\n{text}\n");
+    let web = |origins: &str| format!("http.out = {{ allow = [{origins}], reason = \"Looks things up\" }}\n");
+    let lang = "env = { allow = [\"LANG\"], reason = \"Speaks the user's language\" }\n";
+
+    publish("1.0.0", &(web("\"https://api.a.example\"") + lang));
+    host.stoa(&["lock"]).text();
+    case("nobody has agreed", &host.stoa(&["fetch"]).refusal());
+    assert_eq!(host.fetched(), 1, "the root alone: nothing of it was fetched");
+    let run = ["run", "demo:answer", "--invoke", "add(1)"];
+    let run = |url: &str| stage.host(url, &host.file("cache"), &run);
+    case("run", &run(&server.url).refusal());
+    case("caps", &host.stoa(&["caps", "demo:answer"]).text());
+    case("agree", &host.stoa(&["caps", "demo:answer", "--agree"]).text());
+    case("agree twice", &host.stoa(&["caps", "demo:answer", "--agree"]).text());
+    case("caps, agreed", &host.stoa(&["caps", "demo:answer"]).text());
+    host.stoa(&["fetch"]).text();
+    assert_eq!(run(&server.url).text(), "42\n");
+
+    publish("1.1.0", &web("\"https://api.a.example\""));
+    host.stoa(&["lock", "--update"]).text();
+    host.stoa(&["fetch"]).text();
+
+    publish("1.2.0", &web("\"https://api.a.example\", \"https://*.b.example\""));
+    case("an update that grows", &host.stoa(&["lock", "--update"]).refusal());
+    host.stoa(&["lock", "--update", "--accept", "demo:answer"]).text();
+    case("what grew is asked", &host.stoa(&["fetch"]).refusal());
+    case("the difference", &host.stoa(&["caps", "demo:answer@1.2.0", "--from", "1.1.0"]).text());
+    case("and back", &host.stoa(&["caps", "demo:answer@1.1.0", "--from", "1.0.0"]).text());
+    let told = host.stoa(&["caps", "demo:answer", "--from", "1.1.0", "--json"]).json();
+    assert_eq!(told["differences"]["added"], serde_json::json!(["http.out:https://*.b.example"]), "{told}");
+    assert_eq!(told["open"].as_array().map(Vec::len), Some(2), "{told}");
+
+    host.policy(
+        "\n[[rule]]\nid = \"api\"\nmatch = { plugin = \"demo:*\" }\ngrant = [\"http.out:https://api.a.example\"]\n\n\
+         [[rule]]\nid = \"no-b\"\nmatch = { plugin = \"*\" }\ndeny = [\"http.out:https://*.b.example\"]\nreason = \"Not ours\"\n",
+    );
+    case("caps under a policy", &host.stoa(&["caps", "demo:answer"]).text());
+    case("explain", &host.stoa(&["policy", "explain", "demo:answer"]).text());
+    host.stoa(&["fetch"]).text();
+    case("check", &host.stoa(&["policy", "check"]).text());
+    fs::remove_file(host.file("policy.toml")).expect("the policy");
+    case("check of what is open", &{
+        host.policy("\n[[rule]]\nid = \"people\"\nmatch = { plugin = \"*\" }\nask = [\"http.out\"]\n");
+        host.stoa(&["policy", "check"]).text()
+    });
+    case("what a rule demands", &host.stoa(&["fetch"]).refusal());
+    case("revoke", &host.stoa(&["caps", "demo:answer", "--revoke"]).text());
+    assert_said("what-a-plugin-asks-for", &said, &stage);
+}

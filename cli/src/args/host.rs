@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use stoa_core::id::PluginId;
+use stoa_core::{id::PluginId, version::Version};
 
 use super::{PluginAt, Registry, Wanted};
 
@@ -73,6 +73,24 @@ pub(crate) struct Run {
     pub(crate) policy: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) registry: Registry,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Caps {
+    /// The plugin, such as `demo:markdown`, or a release of it, such as `demo:markdown@1.0.0`. Without a version it is the
+    /// locked release, or else the newest.
+    pub(crate) plugin: PluginAt,
+    /// Show how it differs from this version.
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["agree", "revoke"])]
+    pub(crate) from: Option<Version>,
+    /// Agree to what the policy leaves open. Later versions of the same publisher that ask for no more are not asked about.
+    #[arg(long, conflicts_with = "revoke")]
+    pub(crate) agree: bool,
+    /// Take back all that was agreed to of the plugin.
+    #[arg(long)]
+    pub(crate) revoke: bool,
+    #[command(flatten)]
+    pub(crate) files: HostFiles,
 }
 
 #[derive(Debug, Args)]

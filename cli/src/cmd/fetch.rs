@@ -19,7 +19,10 @@ pub(crate) async fn run(args: &args::Fetch, output: Output) -> Result<(), Failur
     let registry = files.open(&args.files).await?;
     let spinner = Spinner::start(output, "checking the lock against the signed index");
     let (resolution, _) = files.resolve(&registry, Mode::Locked, args.files.offline, output).await?;
-    spinner.say("fetching components");
+    drop(spinner);
+    // Before anything moves on the terminal again: this may ask.
+    registry.grants(&resolution).await.map_err(super::explain)?;
+    let spinner = Spinner::start(output, "fetching components");
     let progress = |fetched| {
         if let Fetched::Component { id, .. } = fetched {
             spinner.say(format!("fetched {id}"));

@@ -1,12 +1,13 @@
 //! `stoa policy`, and where a policy comes from.
 
-use std::{fmt::Write as _, io::ErrorKind, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, io::ErrorKind, path::Path};
 
 use serde_json::{Value, json};
 use stoa_core::{
+    capability::{Grants, Needs},
     document::{Document, Listing},
     lock::Exact,
-    policy::{Check, MAX_POLICY_BYTES, Outcome, Policy, Refusal, Rule, Verdict},
+    policy::{Check, Decision, MAX_POLICY_BYTES, Outcome, Policy, Refusal, Rule, Verdict},
     resolve::Mode,
 };
 
@@ -83,8 +84,22 @@ async fn check(args: &HostFiles, output: Output) -> Result<(), Failure> {
     let (resolution, _) = files.resolve(&registry, Mode::Locked, args.offline, output).await?;
     drop(spinner);
     let count = resolution.plugins.len();
-    let text = format!("{valid}, locked plugins that keep them: {count}");
-    output.result(text, &json!({"policy": policy.file(), "rules": rules, "plugins": count}));
+    let decisions = resolution.plugins.iter().map(|p| policy.decide(&p.id, &Needs::of(&p.listing), &Grants::none()));
+    let decisions: Vec<_> = decisions.collect();
+    let obstacles: Vec<_> = decisions.iter().flat_map(Decision::obstacles).collect();
+    if let Some(first) = obstacles.first() {
+        let lines: Vec<_> = obstacles.iter().map(ToString::to_string).collect();
+        return Err(Failure::new(lines.join("\n  ")).code(first.code()).hint(first.hint()));
+    }
+    let open: BTreeMap<_, _> = decisions.iter().map(|d| (d.id().to_string(), d.open())).collect();
+    let open = open.into_iter().filter(|(_, open)| !open.is_empty());
+    let open: BTreeMap<_, Vec<_>> = open.map(|(id, open)| (id, open.capabilities().cloned().collect())).collect();
+    let mut text = format!("{valid}, locked plugins that keep them: {count}");
+    for (id, open) in &open {
+        let open = harmless(&Grants::new(open.iter().cloned()).to_string());
+        text += &format!("\n{WARN}somebody has to agree{WARN:#} that {NAME}{id}{NAME:#} may have {open}");
+    }
+    output.result(text, &json!({"policy": policy.file(), "rules": rules, "plugins": count, "open": open}));
     Ok(())
 }
 
@@ -103,12 +118,26 @@ async fn explain(plugin: &PluginAt, args: &HostFiles, output: Output) -> Result<
     let policy = registry.policy();
     let evidence = snapshot.evidence(&release, listing, &document.standing(&release.version)).await?;
     let verdict = policy.judge(&release, &evidence, cmd::now());
-    output.result(text(policy, &verdict), &json(policy, &verdict));
+    let decision = policy.decide(&release.id, &Needs::of(listing), &Grants::none());
+    let text = format!("{}{}", text(policy, &verdict), below(&decision));
+    let mut json = json(policy, &verdict);
+    json["capabilities"] = super::caps::decided_json(&decision);
+    output.result(text, &json);
     Ok(())
 }
 
+/// What the policy says of its capabilities, below what it says of the release.
+fn below(decision: &Decision) -> String {
+    let lines = super::caps::decided(decision);
+    if lines.is_empty() { lines } else { format!("\n{DIM}capabilities{DIM:#}\n{}", lines.trim_end()) }
+}
+
 /// The release that is meant: the named version, the locked one, or the newest.
-fn pick<'d>(plugin: &PluginAt, files: &Files, document: &'d Document) -> Result<(Exact, &'d Listing), Failure> {
+pub(super) fn pick<'d>(
+    plugin: &PluginAt,
+    files: &Files,
+    document: &'d Document,
+) -> Result<(Exact, &'d Listing), Failure> {
     let locked = files.lock.as_ref().and_then(|lock| lock.entries.get(&plugin.id)).map(|entry| &entry.version);
     let version = plugin.version.as_ref().or(locked).or_else(|| document.newest().map(|(version, _)| version));
     let found = version.and_then(|version| document.releases.get_key_value(version));

@@ -28,7 +28,10 @@ pub(crate) async fn run(args: &Run, output: Output) -> Result<(), Failure> {
     spinner.say(format!("resolving {}", args.plugin.id));
     let resolution =
         snapshot.resolve(&wanted, None, &host.offer().to_core(), &options).await.map_err(super::explain)?;
-    spinner.say("fetching components");
+    drop(spinner);
+    // Before anything moves on the terminal again: this may ask.
+    registry.grants(&resolution).await.map_err(super::explain)?;
+    let spinner = Spinner::start(output, "fetching components");
     let plan = registry.plan(&resolution, &wanted, |_| ()).await.map_err(super::explain)?;
     spinner.say("compiling");
     host.apply(plan).await?.all()?;

@@ -19,7 +19,7 @@ use stoa_core::{
 use super::{Answer, Consent, Question};
 
 /// A file is at most this long (1 MiB): some thousand agreements.
-const MAX_BYTES: u64 = 1024 * 1024;
+pub const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Why what was agreed to can not be read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +117,7 @@ impl Consents {
         &self.path
     }
 
-    /// All that was agreed to.
+    /// All that was agreed to, sorted by plugin.
     ///
     /// # Errors
     /// [`ConsentError`].

@@ -20,6 +20,7 @@ use crate::{
     guests as others,
 };
 
+mod consents;
 mod guests;
 
 fn policy(rules: &str) -> Policy {
