@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod admin;
+mod cache;
 mod host;
 mod keys;
 mod mirror;
@@ -13,7 +14,7 @@ mod operate;
 mod publish;
 mod takedown;
 
-pub(crate) use self::{admin::*, host::*, keys::*, mirror::*, name::*, operate::*, publish::*, takedown::*};
+pub(crate) use self::{admin::*, cache::*, host::*, keys::*, mirror::*, name::*, operate::*, publish::*, takedown::*};
 
 /// A registry of WebAssembly plugins whose index nobody can forge.
 #[derive(Debug, Parser)]
@@ -83,6 +84,8 @@ pub(crate) enum Command {
     Caps(Caps),
     /// Look at what this host's policy says.
     Policy(Policy),
+    /// Look after the code that was compiled from plugins.
+    Cache(CacheArgs),
     /// Look at what the signed index costs, and when it expires.
     Trust(Trust),
     /// Run the main job on this machine, from an empty folder to a verified call, and show each step.

@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod advisory;
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod cache;
 pub(crate) mod caps;
 pub(crate) mod demo;
 pub(crate) mod fetch;

@@ -60,6 +60,7 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Run(args) => cmd::run::run(&args, output).await,
         Command::Caps(args) => cmd::caps::run(&args, output).await,
         Command::Policy(args) => cmd::policy::run(&args.command, output).await,
+        Command::Cache(args) => return cmd::cache::run(&args.command, output),
         Command::Trust(args) => match args.command {
             args::TrustCommand::Plan(plan) => cmd::trust::plan(&plan, output),
             args::TrustCommand::Status { dir, at } => {

@@ -109,6 +109,20 @@ pub(crate) fn harmless(text: &str) -> String {
     out
 }
 
+/// Bytes for people: `999 B`, `1.5 kB`, `12.3 MB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    // In tenths of the unit, rounded.
+    let (mut tenths, mut unit) = ((bytes + 50) / 100, 0);
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        (tenths, unit) = ((tenths + 500) / 1000, unit + 1);
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
 /// Whether people or programs read the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
@@ -180,5 +194,12 @@ mod tests {
     fn the_chain_of_causes_is_one_line() {
         assert_eq!(chain(&Outer(Inner)), "`x` could not be written: the disk is full");
         assert_eq!(Failure::from(Outer(Inner)).message, "`x` could not be written: the disk is full");
+    }
+
+    #[test]
+    fn sizes_are_rounded_to_a_tenth_of_their_unit() {
+        let sizes = [0, 999, 1000, 1549, 1550, 999_949, 999_950, 12_345_678, 1_500_000_000_000_000].map(size);
+        let expected = ["0 B", "999 B", "1.0 kB", "1.5 kB", "1.6 kB", "999.9 kB", "1.0 MB", "12.3 MB", "1500.0 TB"];
+        assert_eq!(sizes, expected);
     }
 }

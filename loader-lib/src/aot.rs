@@ -1,6 +1,8 @@
 //! From bytes to code: compiles components, and keeps what was compiled.
 
 mod cache;
+pub mod code;
+mod evict;
 mod file;
 mod job;
 mod key;
@@ -46,6 +48,8 @@ const LOOKS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(20
 pub(crate) struct Compiler {
     engine: Engine,
     cache: Option<Arc<Cache>>,
+    /// How many bytes the cache may have.
+    most: u64,
     /// Why there is no cache where one was asked for.
     without: Option<String>,
     bell: Bell,
@@ -54,6 +58,20 @@ pub(crate) struct Compiler {
     running: Count,
     given_up: Count,
     faults: Option<Faults>,
+}
+
+/// What a host chose of the cache.
+pub(crate) struct Setup {
+    /// Where it is, if anywhere.
+    pub(crate) folder: Option<PathBuf>,
+    /// How many bytes it may have.
+    pub(crate) most: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { folder: None, most: code::DEFAULT_BYTES }
+    }
 }
 
 /// A component that can be linked.
@@ -70,15 +88,16 @@ impl From<Component> for Compiled {
 }
 
 impl Compiler {
-    /// Compiles for `engine`, keeps code in `folder`, and counts what goes on in `running`.
+    /// Compiles for `engine`, keeps code as `setup` says, and counts what goes on in `running`.
     pub(crate) fn new(
         engine: &Engine,
-        folder: Option<PathBuf>,
+        setup: Setup,
         totals: &Totals,
         bell: Bell,
         running: Count,
         faults: Option<Faults>,
     ) -> Result<Self, LoaderError> {
+        let Setup { folder, most } = setup;
         let (cache, without) = match folder.map(|folder| (folder.display().to_string(), Cache::open(folder))) {
             None => (None, None),
             Some((_, Ok(cache))) => (Some(Arc::new(cache)), None),
@@ -88,7 +107,7 @@ impl Compiler {
         };
         let permits = Arc::new(Semaphore::new(machine(totals.compilations)));
         let (engine, totals, given_up) = (engine.clone(), totals.clone(), Count::default());
-        Ok(Self { engine, cache, without, bell, totals, permits, running, given_up, faults })
+        Ok(Self { engine, cache, most, without, bell, totals, permits, running, given_up, faults })
     }
 
     /// The component of `plugin`: from the cache, else compiled in the time that its size allows, and then kept.
@@ -127,6 +146,7 @@ impl Compiler {
         let job = Job {
             engine: self.engine.clone(),
             keeping,
+            most: self.most,
             bell: self.bell.clone(),
             plugin: plugin.clone(),
             bytes,

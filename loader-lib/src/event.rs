@@ -105,6 +105,13 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// The cache of compiled code had grown too large, and what was used longest ago was removed.
+    CodeEvicted {
+        /// Compiled components.
+        entries: usize,
+        /// Their bytes.
+        bytes: u64,
+    },
     /// A plugin lost its memory; its next call gets a fresh instance.
     StateLost {
         /// The plugin.

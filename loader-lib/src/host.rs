@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use wasmtime::{Engine, component::Linker};
 
 use crate::{
-    aot::Compiler,
+    aot::{Compiler, Setup},
     breaker::{BreakerRules, Clock},
     budget::{Admission, Budget},
     call::{Call, HostId},
@@ -140,7 +140,7 @@ impl<S: Send + 'static> Host<S> {
             totals: Totals::default(),
             admission: Admission::default(),
             make_state: None,
-            code: None,
+            code: Setup::default(),
             breaking: BreakerRules::default(),
             clock: None,
             faults: None,
@@ -251,7 +251,7 @@ pub struct HostBuilder<S: 'static> {
     totals: Totals,
     admission: Admission,
     make_state: Option<MakeState<S>>,
-    code: Option<PathBuf>,
+    code: Setup,
     breaking: BreakerRules,
     clock: Option<Clock>,
     faults: Option<Faults>,
@@ -350,7 +350,15 @@ impl<S: Send + 'static> HostBuilder<S> {
     /// Without it plugins are compiled each time they are loaded.
     #[must_use]
     pub fn code_cache(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.code = Some(folder.into());
+        self.code.folder = Some(folder.into());
+        self
+    }
+
+    /// As many bytes as compiled code may have in its folder; default [`code::DEFAULT_BYTES`](crate::code::DEFAULT_BYTES).
+    /// What was used longest ago is removed when more is kept, except what some process runs.
+    #[must_use]
+    pub fn code_cache_bytes(mut self, most: u64) -> Self {
+        self.code.most = most;
         self
     }
 

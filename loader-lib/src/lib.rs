@@ -51,6 +51,7 @@ mod work;
 
 pub use wasmtime::component;
 
+pub use self::aot::code;
 pub use self::{
     apply::{Applied, ApplyOptions, Outcome},
     attested::{Attested, Depth},

@@ -2,6 +2,7 @@
 
 mod backup;
 mod budgets;
+mod code_cache;
 mod crash;
 mod disk;
 mod errors;

@@ -10,7 +10,7 @@ use super::registry::{Layout, Registry};
 use crate::{
     args::Gc,
     cmd::now,
-    report::{DIM, Failure, GOOD, NAME, Output, chain},
+    report::{DIM, Failure, GOOD, NAME, Output, chain, size},
 };
 
 /// A shorter grace cuts off hosts that are reading, in seconds: an hour.
@@ -112,20 +112,6 @@ fn row(name: &str, stays: Tally, goes: Tally) -> String {
     row.trim_end().to_owned()
 }
 
-/// Bytes for people: `999 B`, `1.5 kB`, `12.3 MB`.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    // In tenths of the unit, rounded.
-    let (mut tenths, mut unit) = ((bytes + 50) / 100, 0);
-    while tenths >= 10_000 && unit + 1 < UNITS.len() {
-        (tenths, unit) = ((tenths + 500) / 1000, unit + 1);
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,12 +142,5 @@ mod tests {
         let last = shown(&first, true).lines().last().map(str::to_owned);
         let expected = "would free 2.1 kB  no look at the index is old enough: all its snapshots stay";
         assert_eq!(last.as_deref(), Some(expected));
-    }
-
-    #[test]
-    fn sizes_are_rounded_to_a_tenth_of_their_unit() {
-        let sizes = [0, 999, 1000, 1549, 1550, 999_949, 999_950, 12_345_678, 1_500_000_000_000_000].map(size);
-        let expected = ["0 B", "999 B", "1.0 kB", "1.5 kB", "1.6 kB", "999.9 kB", "1.0 MB", "12.3 MB", "1500.0 TB"];
-        assert_eq!(sizes, expected);
     }
 }

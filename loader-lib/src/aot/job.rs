@@ -13,6 +13,7 @@ use wasmtime::{Engine, component::Component};
 use super::{
     Compiled,
     cache::{Cache, Found},
+    evict::Aside,
     lease::Lease,
     map,
     scan::Scan,
@@ -40,6 +41,8 @@ pub(super) enum Keeping {
 pub(super) struct Job {
     pub(super) engine: Engine,
     pub(super) keeping: Keeping,
+    /// How many bytes the cache may have.
+    pub(super) most: u64,
     pub(super) bell: Bell,
     pub(super) plugin: PlannedPlugin,
     pub(super) bytes: Bytes,
@@ -50,7 +53,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) async fn run(self) -> Result<Compiled, LoaderError> {
-        let Self { engine, keeping, bell, plugin, bytes, scan, faults, running } = self;
+        let Self { engine, keeping, most, bell, plugin, bytes, scan, faults, running } = self;
         let _running = running;
         pass(faults.as_ref(), &plugin).await?;
         let began = Instant::now();
@@ -80,9 +83,16 @@ impl Job {
         };
         let code = blocking(&plugin, compiling).await?.map_err(refused)?;
         compiled();
-        let (component, trouble) =
-            blocking(&plugin, move || keep(&engine, &cache, lease, artifact, scan, &code)).await?;
+        let keeping = move || {
+            let kept = keep(&engine, &cache, lease, artifact, scan, &code);
+            // What was just kept is in use. What can not be removed now may be removed the next time.
+            (kept, cache.evict(most, Aside::Bounded).unwrap_or_default())
+        };
+        let ((component, trouble), evicted) = blocking(&plugin, keeping).await?;
         trouble.into_iter().for_each(not_kept);
+        if evicted.entries > 0 {
+            bell.ring(Event::CodeEvicted { entries: evicted.entries, bytes: evicted.bytes });
+        }
         component.map_err(refused)
     }
 }

@@ -10,14 +10,22 @@ pub(super) const VERSION: u32 = 1;
 /// The result of a scan. Opaque to the cache, which keeps it whole and under the record's MAC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Scan {
-    /// Which scan it was. 1: how much of everything the component has.
+pub struct Scan {
     version: u32,
-    /// What it said: JSON, whose members depend on the version.
     text: String,
 }
 
 impl Scan {
+    /// Which scan it was. 1: how much of everything the component has.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// What it said: JSON, whose members depend on the version.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The scan of version 1.
     pub(super) fn of(counts: &Counts) -> Self {
         let text = json!({

@@ -13,6 +13,7 @@ use crate::{
     guests,
 };
 
+mod evicted;
 mod processes;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
