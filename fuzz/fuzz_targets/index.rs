@@ -3,7 +3,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use stoa_core::{document::{Document, DocumentError}, event::Sealed, path::PublicPath, release::Release};
+use stoa_core::{
+    document::{Document, DocumentError},
+    event::Sealed,
+    path::PublicPath,
+    release::Release,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(event) = Sealed::read(bytes) {

@@ -6,7 +6,7 @@ mod gluttons;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use stoa_loader::{
-    Admission, Event, Host, Limits, LoaderError, Totals,
+    Admission, BreakerRules, Event, Host, Limits, LoaderError, Totals,
     limits::{Limit, Scope, Wishes},
     testing::PlanBuilder,
 };
@@ -47,8 +47,10 @@ struct Street {
 
 impl Street {
     async fn new(limits: Limits) -> Result<Self, Error> {
-        let street =
-            Self { host: Host::<()>::builder().limits(limits).build()?, folder: tempfile::tempdir()?, bumps: 0 };
+        // A glutton fails more often in a row than a breaker bears; here each of its calls is to run.
+        let patient = BreakerRules { in_a_row: u32::MAX, of_last_20: u32::MAX, ..BreakerRules::default() };
+        let host = Host::<()>::builder().limits(limits).breaker(patient).build()?;
+        let street = Self { host, folder: tempfile::tempdir()?, bumps: 0 };
         street.host.apply(street.plan().build()?).await?.all()?;
         Ok(street)
     }

@@ -179,9 +179,11 @@ async fn verifying_puts_aside_what_is_wrong_and_nothing_else() -> Outcome {
 async fn loads_and_evictions_at_once_never_reject_anything_and_always_run() -> Outcome {
     let folder = tempfile::tempdir()?;
     let cache = folder.path().join("cache");
-    let loads = (0..4_u8).map(|_| {
-        let (folder, cache) = (folder.path().to_owned(), cache.clone());
+    let loads = (0..4_u8).map(|load| {
+        // A folder each: writing a component is not atomic, and is not what is tried here.
+        let (folder, cache) = (folder.path().join(load.to_string()), cache.clone());
         tokio::spawn(async move {
+            fs::create_dir(&folder)?;
             for _ in 0..10 {
                 let host = Host::<()>::builder().code_cache(&cache).code_cache_bytes(0).build()?;
                 let mut events = host.events();
