@@ -76,6 +76,8 @@ pub(crate) struct Slot<S: 'static> {
     stop: watch::Sender<Stop>,
     /// Set when the plugin has ended for good.
     retired: AtomicBool,
+    /// Set when it has been taken out of service altogether.
+    gone: Arc<watch::Sender<bool>>,
     /// Keeps the file of its code.
     _code: Option<InUse>,
     _counted: Counted,
@@ -137,6 +139,7 @@ impl<S: Send + 'static> Slot<S> {
             lost: AtomicBool::new(false),
             stop: watch::Sender::new(Stop::Nothing),
             retired: AtomicBool::new(false),
+            gone: Arc::new(watch::Sender::new(false)),
         }
     }
 
@@ -370,10 +373,24 @@ impl<S: Send + 'static> Slot<S> {
 
     /// Ends the plugin: waits for the calls that run, at most until `until`, lets the guest say goodbye, and drops
     /// its stores. Later calls are refused.
-    pub(crate) async fn retire(&self, goodbye: Call, until: Instant) {
-        if self.retired.swap(true, SeqCst) {
-            return;
+    ///
+    /// Once begun it goes on to its end, also where whoever waits for it stops waiting, as does one whose plan is cancelled
+    /// or out of time; whoever comes second waits for that end too.
+    pub(crate) async fn retire(self: &Arc<Self>, goodbye: Call, until: Instant) {
+        if !self.retired.swap(true, SeqCst) {
+            let (gone, slot) = (Gone(self.gone.clone()), self.clone());
+            self.shared.runtime.spawn(async move {
+                // Told last, when this task holds the slot no more.
+                let _gone = gone;
+                let slot = slot;
+                slot.leave(goodbye, until).await;
+            });
         }
+        // The sender is in this slot, so there is no error.
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
+    }
+
+    async fn leave(&self, goodbye: Call, until: Instant) {
         self.step(Step::Retire);
         let drained = async {
             self.shared.pass(&self.planned.id, Phase::Drain).await?;
@@ -510,6 +527,15 @@ impl<S: Send + 'static> Slot<S> {
 /// How many instances a plugin may have.
 fn pool_size(planned: &PlannedPlugin, limits: &Limits) -> u32 {
     planned.runtime.instances.at_most(u32::try_from(limits.pool).unwrap_or(u32::MAX))
+}
+
+/// Tells the end of a retirement, also where it panics: nobody waits for ever.
+struct Gone(Arc<watch::Sender<bool>>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
 }
 
 /// A call between entering the guest and leaving it. Dropped with the instance still in it, the call was

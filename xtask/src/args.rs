@@ -12,6 +12,8 @@ usage: cargo xtask COMMAND
   ci [PHASE...]    what a change must pass beside the tests, or the phases whose name contains a word
   fresh            write the files that are copies of others again
   fuzz [SECONDS] [TARGET...]   every fuzz target, or those whose name contains a word, for so long each (60)
+  soak loader [--minutes N] [--seed S]
+                   a hundred plugins loaded, called, failing and reloaded from 8 threads (10 minutes), then the sums
   conformance [--suite DIR]    the public TUF suite, checked out at DIR, against our client
   bench build      what a clean build costs, by phase and by crate
   bench downloads [--json]     downloads a second from `stoa serve`, beside nginx
@@ -60,6 +62,11 @@ pub(crate) enum Command {
         /// Arguments that the driver gets as they are.
         passed_on: Vec<String>,
     },
+    Soak {
+        minutes: u64,
+        /// For the same dice again.
+        seed: Option<u64>,
+    },
     Conformance {
         /// A checkout of the suite.
         suite: Option<String>,
@@ -82,6 +89,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
         "bench" => return bench(&rest),
         "guests" => return guests(&rest),
         "conformance" => return conformance(rest),
+        "soak" => return soak(&rest),
         _ => {}
     }
     if let Some(extra) = rest.first() {
@@ -129,6 +137,25 @@ fn conformance(rest: Vec<String>) -> Result<Command, String> {
         [flag, dir] if flag == "--suite" => Ok(Command::Conformance { suite: Some(dir.clone()) }),
         _ => Err(format!("`conformance` takes `--suite DIR`, but got `{}`", rest.join(" "))),
     }
+}
+
+/// Ten minutes with new dice, unless it is said otherwise.
+fn soak(rest: &[String]) -> Result<Command, String> {
+    const TAKES: &str = "`soak` takes `loader [--minutes N] [--seed S]`";
+    let words: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let ["loader", flags @ ..] = words.as_slice() else {
+        return Err(format!("{TAKES}, but got `{}`", words.join(" ")));
+    };
+    let (mut minutes, mut seed) = (10, None);
+    for flag in flags.chunks(2) {
+        let number = |text: &str| text.parse().map_err(|_| format!("{TAKES}: `{text}` is no whole number"));
+        match flag {
+            ["--minutes", text] => minutes = number(text)?,
+            ["--seed", text] => seed = Some(number(text)?),
+            _ => return Err(format!("{TAKES}, but got `{}`", flag.join(" "))),
+        }
+    }
+    Ok(Command::Soak { minutes, seed })
 }
 
 /// The benches that there are.
@@ -219,9 +246,30 @@ mod tests {
     }
 
     #[test]
+    fn a_soak_takes_ten_minutes_and_new_dice_unless_it_is_told_otherwise() {
+        assert_eq!(parsed("soak loader"), Ok(Command::Soak { minutes: 10, seed: None }));
+        let told = parsed("soak loader --seed 7 --minutes 1");
+        assert_eq!(told, Ok(Command::Soak { minutes: 1, seed: Some(7) }));
+        let takes = "`soak` takes `loader [--minutes N] [--seed S]`";
+        assert_eq!(parsed("soak"), Err(format!("{takes}, but got ``")));
+        assert_eq!(parsed("soak loader --minutes"), Err(format!("{takes}, but got `--minutes`")));
+        assert_eq!(parsed("soak loader --minutes x"), Err(format!("{takes}: `x` is no whole number")));
+    }
+
+    #[test]
     fn the_usage_names_every_command() {
-        for name in ["setup", "guests", "demo", "test", "ci", "fresh", "bench build", "bench downloads", "bench trust"]
-        {
+        for name in [
+            "setup",
+            "guests",
+            "demo",
+            "test",
+            "ci",
+            "fresh",
+            "bench build",
+            "bench downloads",
+            "bench trust",
+            "soak loader",
+        ] {
             assert!(USAGE.contains(&format!("\n  {name} ")), "{name}");
         }
     }

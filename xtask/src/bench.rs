@@ -2,5 +2,5 @@
 
 pub(crate) mod build;
 pub(crate) mod downloads;
-mod release;
+pub(crate) mod release;
 pub(crate) mod trust;

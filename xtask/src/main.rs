@@ -25,6 +25,7 @@ mod interop;
 mod packages;
 mod phases;
 mod place;
+mod soak;
 mod suite;
 mod tool;
 mod toolchain;
@@ -76,6 +77,7 @@ fn run(command: Command) -> Outcome<ExitCode> {
         Command::BenchBuild => bench::build::run(),
         Command::BenchDownloads { passed_on } => bench::downloads::run(&passed_on),
         Command::BenchTrust { passed_on } => bench::trust::run(&passed_on),
+        Command::Soak { minutes, seed } => soak::run(minutes, seed),
         Command::Conformance { suite } => conformance::run(suite.as_deref()),
     }
 }

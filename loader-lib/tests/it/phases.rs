@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use proptest::prelude::*;
 use stoa_loader::{
     Applied, ApplyOptions, CancelToken, End, Event, Events, Host, Outcome as Became, Phase, Plan, State, Totals,
-    plan::{Fetch, Origin},
+    plan::{Fetch, Origin, Reload},
     testing::{Census, Faults, PlanBuilder, census},
 };
 use tempfile::TempDir;
@@ -321,6 +321,48 @@ async fn a_plugin_that_hangs_in_any_phase_is_given_up_and_the_others_run() -> Ou
     demo:hangs took longer than 30ms to load, and was in the phase `link` when its time was up
     demo:hangs took longer than 30ms to load, and was in the phase `start` when its time was up
     ");
+    Ok(())
+}
+
+/// A plugin that stops before its successor starts is on its way out when the plan is cancelled, or out of time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_on_its_way_out_goes_on_to_its_end_when_its_plan_is_given_up() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let plan = |salt| {
+        PlanBuilder::new(folder.path())
+            .plugin("demo:leaf", "1.0.0", &guests::leaf_of("1.0.0", salt))
+            .reload(Reload::StopStart)
+            .build()
+    };
+    for phase in [Phase::Drain, Phase::Stop] {
+        for (given_up_by, code) in [("cancelling", "load-cancelled"), ("time", "load-deadline")] {
+            let faults = Faults::new();
+            let host = host(&faults)?;
+            host.apply(plan(1)?).await?.all()?;
+            let mut events = host.events();
+            let gate = faults.hold("demo:leaf", phase)?;
+            let token = CancelToken::new();
+            let deadline = Duration::from_millis(if given_up_by == "time" { 100 } else { 30_000 });
+            let (options, next) = (ApplyOptions::new().cancelled_by(&token).deadline(deadline), plan(2)?);
+            let applying = {
+                let host = host.clone();
+                tokio::spawn(async move { host.apply_with(next, options).await })
+            };
+            gate.arrived(1).await;
+            if given_up_by == "cancelling" {
+                token.cancel();
+            }
+            let told = match applying.await? {
+                Ok(applied) => applied.failures().next().ok_or("the new one can not start")?.1.code(),
+                Err(error) => error.code(),
+            };
+            assert_eq!(told, code, "{phase}, {given_up_by}");
+            gate.open();
+            until(&mut events, "demo:leaf", State::Ended(End::Stopped)).await;
+            host.shutdown(Duration::from_secs(5)).await;
+            assert_eq!(census(&host), Census::default(), "{phase}, {given_up_by}");
+        }
+    }
     Ok(())
 }
 

@@ -8,13 +8,13 @@ use crate::place;
 use crate::tool::Tool;
 
 /// Programs of the profile `release`.
-pub(super) struct Built {
-    pub(super) stoa: PathBuf,
-    pub(super) driver: PathBuf,
+pub(crate) struct Built {
+    pub(crate) stoa: PathBuf,
+    pub(crate) driver: PathBuf,
 }
 
 /// Builds both at once: what they share is built once (decision 0045).
-pub(super) fn build() -> Outcome<Built> {
+pub(crate) fn build() -> Outcome<Built> {
     let build =
         Tool::cargo().args(["build", "--release", "--locked", "--package", "stoa-cli", "--package", "stoa-benches"]);
     let [stoa, driver] = demo::build_programs(["stoa", "stoa-benches"], build.dir(place::root()))?;
