@@ -37,9 +37,10 @@ pub(crate) enum Report {
     Json,
 }
 
-struct Server {
+/// A server as a process of its own, which ends with this.
+pub(crate) struct Server {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Drop for Server {
@@ -112,7 +113,8 @@ fn put(registry: &Path, size: usize) -> Outcome<String> {
     Ok(path)
 }
 
-fn serve(stoa: &str, registry: &Path, ready: &Path) -> Outcome<Server> {
+/// `stoa serve` of this registry, once it listens.
+pub(crate) fn serve(stoa: &str, registry: &Path, ready: &Path) -> Outcome<Server> {
     let mut command = Command::new(stoa);
     command.args(["serve", "--listen", "127.0.0.1:0", "--ready-file"]).arg(ready).arg("--dir").arg(registry);
     let child = command.stdout(Stdio::null()).spawn()?;

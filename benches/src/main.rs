@@ -2,10 +2,12 @@
 //!
 //! `stoa-benches downloads STOA NGINX CONF [--json]` asks `stoa serve` and nginx for the same files in turn.
 //! `stoa-benches trust STOA …` has the loader and python-tuf read the same index; see [`trust::run`].
+//! `stoa-benches core STOA PLUGINS [--json]` measures the main job; see [`core`].
 //! `stoa-benches soak SECONDS SEED` has the loader do everything at once; see [`soak`].
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people who read its output")]
 
+mod core;
 mod downloads;
 mod soak;
 mod trust;
@@ -18,10 +20,14 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["downloads", stoa, nginx, conf] => downloads::run(stoa, nginx, conf, downloads::Report::Table),
         ["downloads", stoa, nginx, conf, "--json"] => downloads::run(stoa, nginx, conf, downloads::Report::Json),
+        ["core", rest @ ..] => core::run(rest),
+        ["core-index", rest @ ..] => core::index::one_run(rest),
+        ["core-load", rest @ ..] => core::load::one_load(rest),
+        ["core-bare", rest @ ..] => core::load::one_bare(rest),
         ["soak", rest @ ..] => soak::run(rest),
         ["trust", rest @ ..] => trust::run(rest),
         ["trust-reader", rest @ ..] => trust::reader::run(rest),
-        _ => Err("usage: stoa-benches downloads STOA NGINX CONF [--json], or stoa-benches soak|trust ...".into()),
+        _ => Err("usage: stoa-benches downloads STOA NGINX CONF [--json], or stoa-benches core|soak|trust ...".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

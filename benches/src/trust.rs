@@ -5,7 +5,7 @@
 //! the server; time and processor time are each client's own, of its work alone. Rounds alternate between the two.
 
 mod cases;
-mod clock;
+pub(crate) mod clock;
 mod inside;
 mod plan;
 pub(crate) mod reader;

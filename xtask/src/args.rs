@@ -16,6 +16,7 @@ usage: cargo xtask COMMAND
                    a hundred plugins loaded, called, failing and reloaded from 8 threads (10 minutes), then the sums
   conformance [--suite DIR]    the public TUF suite, checked out at DIR, against our client
   bench build      what a clean build costs, by phase and by crate
+  bench core [--json]          publish to visible, index run, load; then `downloads` and `trust`
   bench downloads [--json]     downloads a second from `stoa serve`, beside nginx
   bench trust [--json]         what trusting a registry costs, beside python-tuf
 
@@ -54,6 +55,10 @@ pub(crate) enum Command {
         only: Vec<String>,
     },
     BenchBuild,
+    BenchCore {
+        /// Arguments that the drivers get as they are.
+        passed_on: Vec<String>,
+    },
     BenchDownloads {
         /// Arguments that the driver gets as they are.
         passed_on: Vec<String>,
@@ -159,15 +164,18 @@ fn soak(rest: &[String]) -> Result<Command, String> {
 }
 
 /// The benches that there are.
-const BENCHES: &str = "there are `build`, `downloads` and `trust`";
+const BENCHES: &str = "there are `build`, `core`, `downloads` and `trust`";
 
 fn bench(rest: &[String]) -> Result<Command, String> {
     let words: Vec<&str> = rest.iter().map(String::as_str).collect();
     match words[..] {
         ["build"] => Ok(Command::BenchBuild),
+        ["core"] | ["core", "--json"] => Ok(Command::BenchCore { passed_on: rest[1..].to_vec() }),
         ["downloads"] | ["downloads", "--json"] => Ok(Command::BenchDownloads { passed_on: rest[1..].to_vec() }),
         ["trust"] | ["trust", "--json"] => Ok(Command::BenchTrust { passed_on: rest[1..].to_vec() }),
-        ["build" | "downloads" | "trust", extra, ..] => Err(format!("`bench {}` got `{extra}` behind it", words[0])),
+        ["build" | "core" | "downloads" | "trust", extra, ..] => {
+            Err(format!("`bench {}` got `{extra}` behind it", words[0]))
+        }
         [name, ..] => Err(format!("there is no bench `{name}`; {BENCHES}")),
         [] => Err(format!("`bench` needs the name of a bench; {BENCHES}")),
     }
@@ -237,9 +245,9 @@ mod tests {
         assert_eq!(parsed("fresh now"), Err("`fresh` takes no arguments, but got `now`".into()));
         assert_eq!(
             parsed("bench call"),
-            Err("there is no bench `call`; there are `build`, `downloads` and `trust`".into())
+            Err("there is no bench `call`; there are `build`, `core`, `downloads` and `trust`".into())
         );
-        let nameless = "`bench` needs the name of a bench; there are `build`, `downloads` and `trust`";
+        let nameless = "`bench` needs the name of a bench; there are `build`, `core`, `downloads` and `trust`";
         assert_eq!(parsed("bench"), Err(nameless.into()));
         assert_eq!(parsed("bench build x"), Err("`bench build` got `x` behind it".into()));
         assert_eq!(parsed("bench downloads x"), Err("`bench downloads` got `x` behind it".into()));

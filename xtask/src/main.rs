@@ -75,6 +75,7 @@ fn run(command: Command) -> Outcome<ExitCode> {
         Command::Fresh => fresh::write().map(|()| ExitCode::SUCCESS),
         Command::Fuzz { seconds, only } => fuzz::run(Duration::from_secs(seconds), &only).map(|()| ExitCode::SUCCESS),
         Command::BenchBuild => bench::build::run(),
+        Command::BenchCore { passed_on } => bench::core::run(&passed_on),
         Command::BenchDownloads { passed_on } => bench::downloads::run(&passed_on),
         Command::BenchTrust { passed_on } => bench::trust::run(&passed_on),
         Command::Soak { minutes, seed } => soak::run(minutes, seed),

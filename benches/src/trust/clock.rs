@@ -6,41 +6,41 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// What work took.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Took {
-    pub(super) wall: Duration,
+pub(crate) struct Took {
+    pub(crate) wall: Duration,
     /// User and system time of all threads of the program.
-    pub(super) cpu: Duration,
+    pub(crate) cpu: Duration,
 }
 
 /// The processor time of this program so far, which is what `getrusage` says, in nanoseconds.
-pub(super) fn process() -> Duration {
+pub(crate) fn process() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// Does some work.
-pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, Took) {
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Took) {
     let (began, cpu) = (Instant::now(), process());
     let done = work();
     (done, Took { cpu: process().saturating_sub(cpu), wall: began.elapsed() })
 }
 
 /// Milliseconds.
-pub(super) fn ms(time: Duration) -> f64 {
+pub(crate) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
 /// The one in the middle, and the least and the most.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Spread {
-    pub(super) median: f64,
-    pub(super) least: f64,
-    pub(super) most: f64,
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
 }
 
 impl Spread {
     /// Of some times in milliseconds; zeros where there is none.
-    pub(super) fn of(times: impl IntoIterator<Item = Duration>) -> Self {
+    pub(crate) fn of(times: impl IntoIterator<Item = Duration>) -> Self {
         let mut sorted: Vec<f64> = times.into_iter().map(ms).collect();
         sorted.sort_by(f64::total_cmp);
         let at = |n: usize| sorted.get(n).copied().unwrap_or_default();
