@@ -31,8 +31,18 @@ enum Operation {
     /// The same set in one request.
     PublishInline,
     Yank,
+    /// A release is killed.
+    Kill,
+    /// A whole plugin is quarantined.
+    Quarantine,
+    /// A killed release is restored.
+    Restore,
+    /// A flaw is made known.
+    Advise,
     /// Index, pointer and pages follow a release of that set.
     Index,
+    /// The same follow a kill.
+    IndexOfKill,
 }
 
 /// How an operation ended.
@@ -55,8 +65,14 @@ impl Operation {
         process.begin().await;
         process.publish_inline(&[Plugin::new("alpha", "1.0.0", 1)]).await.expect("a publish");
         process.follow().await.expect("an index");
-        if self == Self::Index {
-            process.publish_inline(&set()).await.expect("a publish");
+        match self {
+            Self::Index => drop(process.publish_inline(&set()).await.expect("a publish")),
+            Self::IndexOfKill => drop(process.take_down("kill", Some("1.0.0")).await.expect("a kill")),
+            Self::Restore => {
+                process.take_down("kill", Some("1.0.0")).await.expect("a kill");
+                process.follow().await.expect("an index");
+            }
+            _ => {}
         }
         disk
     }
@@ -67,7 +83,11 @@ impl Operation {
             Self::Publish => process.publish(&set()).await,
             Self::PublishInline => process.publish_inline(&set()).await,
             Self::Yank => process.yank("alpha", "1.0.0").await,
-            Self::Index => match process.follow().await {
+            Self::Kill => process.take_down("kill", Some("1.0.0")).await,
+            Self::Quarantine => process.take_down("quarantine", None).await,
+            Self::Restore => process.restore("1.0.0").await,
+            Self::Advise => process.advise().await,
+            Self::Index | Self::IndexOfKill => match process.follow().await {
                 Ok(seq) => Ok(json!(seq)),
                 Err(
                     IndexerError::Blobs(BlobError::Engine { .. }) | IndexerError::Ledger(LedgerError::Engine { .. }),
@@ -84,6 +104,8 @@ struct Complete {
     before: BTreeMap<String, Bytes>,
     writes: Vec<String>,
     answer: Value,
+    /// The log's last event.
+    head: u64,
     files: BTreeMap<String, Bytes>,
 }
 
@@ -99,7 +121,8 @@ async fn rehearsed(operation: Operation, disk: &Disk) -> Complete {
     process.follow().await.expect("an index");
     audit(&process).await;
     assert_eq!(process.uploads().await.len(), 0, "a finished publish leaves no uploads");
-    Complete { before, writes, answer, files: process.files(&KEPT).await }
+    let head = process.ledger.head().await.expect("a head").seq;
+    Complete { before, writes, answer, head, files: process.files(&KEPT).await }
 }
 
 /// Runs `operation` over `kind` with every write cut in each of these ways. Gives the list of writes.
@@ -165,7 +188,7 @@ async fn one(operation: Operation, disk: &Disk, at: usize, cut: Cut, complete: &
     if signed != head || left.seq > head {
         return Err(format!("the index stood at {}, comes to {signed}, and the log to {head}", left.seq));
     }
-    if matches!(ended, Ended::Answered(Ok(_))) && operation != Operation::Index && head != 4 {
+    if matches!(ended, Ended::Answered(Ok(_))) && head != complete.head {
         return Err(format!("it was accepted, and the log ends at {head}"));
     }
     let again = operation.run(&process).await;
@@ -222,6 +245,25 @@ async fn a_publish_in_one_request_survives_a_crash_at_any_write() {
 #[tokio::test]
 async fn a_yank_survives_a_crash_at_any_write() {
     swept(Operation::Yank, 1).await;
+}
+
+#[tokio::test]
+async fn what_takes_down_restores_and_warns_survives_a_crash_at_any_write() {
+    for operation in [Operation::Kill, Operation::Quarantine, Operation::Restore, Operation::Advise] {
+        swept(operation, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn what_takes_down_restores_and_warns_survives_on_disk() {
+    for operation in [Operation::Kill, Operation::Quarantine, Operation::Restore, Operation::Advise] {
+        swept_for_real(operation, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn an_index_run_that_follows_a_kill_survives_a_crash_at_any_write() {
+    swept(Operation::IndexOfKill, 7).await;
 }
 
 #[tokio::test]

@@ -97,12 +97,16 @@ async fn shows(process: &Process, ids: &BTreeSet<PluginId>, expected: &BTreeMap<
         let shown = process.get(&path).await.expect("a plugin that the log has");
         let versions =
             shown["versions"].as_array().expect("a list").iter().map(|v| v.as_str().expect("text").to_owned());
-        let releases = &expected[id].releases;
+        let Document { releases, takedown: of_all, .. } = &expected[id];
         let known: BTreeSet<String> = releases.keys().map(ToString::to_string).collect();
         assert_eq!(versions.collect::<BTreeSet<_>>(), known, "{id}");
         for (version, listing) in releases {
             let shown = process.get(&format!("{path}/{version}")).await.expect("a version that the log has");
-            let state = if matches!(listing.state, State::Yanked { .. }) { "yanked" } else { "listed" };
+            let state = match (listing.takedown.as_ref().or(of_all.as_ref()), &listing.state) {
+                (Some(takedown), _) => takedown.measure.state(),
+                (None, State::Yanked { .. }) => "yanked",
+                _ => "listed",
+            };
             let (seq, record) = (listing.seq.into(), listing.record.to_string().into());
             assert_eq!((&shown["seq"], &shown["record"], &shown["state"]), (&seq, &record, &state.into()), "{id}");
         }

@@ -183,6 +183,11 @@ fn author() -> Token {
     Token::new([0xde; 6], [2; 32])
 }
 
+/// The operator's key.
+fn admin() -> Token {
+    Token::new([0xad; 6], [1; 32])
+}
+
 /// Everything that `stoa serve` runs, without its address.
 pub(crate) struct Process {
     pub(crate) ledger: Arc<dyn Ledger>,
@@ -223,11 +228,10 @@ impl Process {
             assert_eq!(self.blobs.put_new(&key, bytes.clone().into()).await.expect("a put"), Put::Created);
         }
         self.commit("genesis", Some(Fact::Genesis { bin_bits: BIN_BITS, offline: roles }), vec![]).await;
-        self.add_key(&Token::new([0xad; 6], [1; 32]), &["admin"]).await;
+        self.add_key(&admin(), &["admin"]).await;
         self.add_key(&author(), &["publish:demo", "yank:demo"]).await;
-        let admin = Token::new([0xad; 6], [1; 32]);
         let made =
-            self.send(Method::POST, "/api/v1/namespaces", Some(&admin), Some(json!({"namespace": "demo"}))).await;
+            self.send(Method::POST, "/api/v1/namespaces", Some(&admin()), Some(json!({"namespace": "demo"}))).await;
         assert_eq!(made.0, StatusCode::CREATED, "{}", made.1);
         self.follow().await.expect("an index");
     }
@@ -319,6 +323,33 @@ impl Process {
     pub(crate) async fn yank(&self, name: &str, version: &str) -> Result<Value, Refusal> {
         let path = format!("/api/v1/plugins/demo/{name}/{version}/yank");
         self.post(&path, json!({"reason": "it loses the last line"})).await
+    }
+
+    /// What the operator says of `demo:alpha`, or of a version of it.
+    async fn operate(&self, verb: &str, body: Value) -> Result<Value, Refusal> {
+        let path = format!("/api/v1/plugins/demo/alpha/{verb}");
+        sorted_out(self.send(Method::POST, &path, Some(&admin()), Some(body)).await)
+    }
+
+    pub(crate) async fn take_down(&self, measure: &str, version: Option<&str>) -> Result<Value, Refusal> {
+        let mut body = json!({"measure": measure, "cause": "malware", "reason": "it mines coins"});
+        if let Some(version) = version {
+            body["version"] = version.into();
+        }
+        self.operate("takedown", body).await
+    }
+
+    pub(crate) async fn restore(&self, version: &str) -> Result<Value, Refusal> {
+        self.operate("restore", json!({"reason": "a false alarm", "version": version})).await
+    }
+
+    /// Its author makes a flaw known.
+    pub(crate) async fn advise(&self) -> Result<Value, Refusal> {
+        let body = json!({
+            "id": "ALPHA-2026-1", "severity": "high", "summary": "It reads what it should not", "affected": ["<1.3"],
+            "fixed": [], "link": "https://example.com/a", "aliases": [],
+        });
+        self.post("/api/v1/plugins/demo/alpha/advisories", body).await
     }
 
     /// Everything that is stored in these areas.
