@@ -25,7 +25,7 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 struct Row {
     what: String,
     found: Vec<Duration>,
-    bound: &'static str,
+    bound: String,
     least: Vec<Duration>,
     /// What else is worth knowing: bytes, counts.
     note: String,
@@ -66,7 +66,12 @@ fn table(rows: &[Row]) -> String {
     for row in rows {
         let shown = |times: &[Duration]| {
             let Spread { median, least, most } = spread(times);
-            format!("{median:.1} ({least:.1} to {most:.1})")
+            // Short times have a second digit.
+            if median < 10.0 {
+                format!("{median:.2} ({least:.2} to {most:.2})")
+            } else {
+                format!("{median:.1} ({least:.1} to {most:.1})")
+            }
         };
         let target = row.target.map(|(what, met)| format!("{what}: {}", if met { "met" } else { "missed" }));
         let notes: Vec<String> =

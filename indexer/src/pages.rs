@@ -19,6 +19,7 @@ use stoa_core::{
     id::PluginId,
     path::PublicPath,
     release::{BlobRef, Import, Kind, MAX_README_BYTES, MAX_RECORD_BYTES, MAX_WIT_BYTES, Release},
+    standing::Measure,
     time::Time,
     version::{Version, VersionReq},
 };
@@ -28,9 +29,12 @@ use crate::{
     error::IndexerError,
     site::{
         Capabilities, Readme, Site, example_call,
-        view::{Card, DependencyRow, Dependent, Featured, FrontPage, PluginPage, VersionRow},
+        view::{Card, DependencyRow, Dependent, Featured, FrontPage, Mark, PluginPage, VersionRow},
     },
 };
+
+/// The format of the list. Of another one nothing is taken over.
+const FORMAT: u32 = 2;
 
 /// The list of pages is at most this long (64 MiB): about 1 KB a plugin.
 const MAX_LIST_BYTES: u64 = 64 * 1024 * 1024;
@@ -65,21 +69,42 @@ struct Entry {
     /// A call to show, in WAVE.
     #[serde(default)]
     call: String,
+    /// What is to be said of the shown version.
     #[serde(default)]
-    yanked: Option<(String, Time)>,
+    mark: Option<Mark>,
     /// What the shown version depends on.
     #[serde(default)]
     dependencies: BTreeMap<PluginId, VersionReq>,
 }
 
-/// The version that a page describes: the one that new resolutions choose, else the highest.
+/// The version that a page describes: the one that new resolutions choose, else the highest of those that lost the least.
 fn shown(document: &Document) -> Option<(&Version, &Listing)> {
-    document.newest().or_else(|| document.releases.iter().next_back())
+    let measure = |version: &Version| document.takedown_of(version).map(|takedown| takedown.measure);
+    document.newest().or_else(|| {
+        let mut left: Vec<_> = document.releases.iter().collect();
+        left.sort_by_key(|(version, _)| measure(version));
+        let least = measure(left.first()?.0);
+        left.into_iter().filter(|(version, _)| measure(version) == least).next_back()
+    })
+}
+
+fn mark(document: &Document, version: &Version, listing: &Listing) -> Option<Mark> {
+    let standing = document.standing(version);
+    let worst = standing.advisories.iter().map(|open| open.advisory.content.severity).max();
+    match (standing.takedown.map(|takedown| takedown.measure), &listing.state) {
+        (Some(Measure::Kill), _) => Some(Mark::Killed),
+        (Some(Measure::Quarantine), _) => Some(Mark::Quarantined),
+        (None, State::Listed) => worst.map(Mark::Advisory),
+        (None, _) => Some(Mark::Yanked),
+    }
 }
 
 impl Entry {
     fn of(document: &Document, blob: BlobRef, call: String) -> Option<Self> {
         let (version, listing) = shown(document)?;
+        let mark = mark(document, version, listing);
+        // What was killed is nobody's caller any more.
+        let calls = listing.dependencies.iter().filter(|_| mark != Some(Mark::Killed));
         Some(Self {
             document: blob,
             seq: document.seq,
@@ -91,11 +116,8 @@ impl Entry {
             versions: document.releases.len(),
             updated: listing.published_at,
             call,
-            yanked: match &listing.state {
-                State::Yanked { reason, at } => Some((reason.clone(), *at)),
-                _ => None,
-            },
-            dependencies: listing.dependencies.iter().map(|(id, dep)| (id.clone(), dep.version.clone())).collect(),
+            dependencies: calls.map(|(id, dependency)| (id.clone(), dependency.version.clone())).collect(),
+            mark,
         })
     }
 
@@ -108,10 +130,7 @@ impl Entry {
             capabilities: Capabilities::of(&self.imports),
             keywords: self.keywords.clone(),
             versions: self.versions,
-            state: match &self.yanked {
-                None => State::Listed,
-                Some((reason, at)) => State::Yanked { reason: reason.clone(), at: *at },
-            },
+            mark: self.mark,
             seq: self.seq,
             updated: self.updated,
         }
@@ -138,6 +157,7 @@ async fn load(blobs: &dyn Blobs) -> Result<(Pages, Precondition), IndexerError> 
     };
     // A list that can not be read is a list from another time: everything is written anew.
     let pages: Pages = serde_json::from_slice(&blob.bytes).unwrap_or_default();
+    let pages = if pages.format == FORMAT { pages } else { Pages::default() };
     Ok((pages, Precondition::Tag(blob.tag)))
 }
 
@@ -207,7 +227,7 @@ impl PagesProjection {
         for id in &stale {
             self.write_plugin(&pages, id, documents).await?;
         }
-        (pages.format, pages.seq, pages.time, pages.look) = (1, head.seq, Some(head.time), Some(self.look));
+        (pages.format, pages.seq, pages.time, pages.look) = (FORMAT, head.seq, Some(head.time), Some(self.look));
         let front = self.site.front(&pages.front())?;
         self.replace(&PublicPath::Front, front.into_bytes()).await?;
         let list = canonical::to_bytes(&pages).map_err(|e| IndexerError::Pages(e.to_string()))?;
@@ -277,6 +297,7 @@ impl PagesProjection {
             artifact: listing.artifact,
             record: listing.record,
             state: listing.state.clone(),
+            standing: document.standing(version),
         };
         Ok(Some(PluginPage {
             id: document.id.clone(),
@@ -297,6 +318,8 @@ impl PagesProjection {
             dependencies: listing.dependencies.iter().map(dependency).collect(),
             dependents: pages.dependents(&document.id),
             versions: document.releases.iter().map(row).collect(),
+            takedown: document.takedown.clone(),
+            advisories: document.advisories.values().cloned().collect(),
         }))
     }
 
@@ -355,8 +378,9 @@ impl Pages {
     }
 
     fn front(&self) -> FrontPage {
-        let featured =
-            self.plugins.iter().filter(|(_, entry)| entry.yanked.is_none()).min_by_key(|(_, entry)| entry.seq);
+        let featured = self.plugins.iter().filter(|(_, entry)| entry.mark.is_none()).min_by_key(|(_, entry)| entry.seq);
+        // What was killed has a page, for who comes by its name; nobody is led there.
+        let cards = self.plugins.iter().filter(|(_, entry)| entry.mark != Some(Mark::Killed));
         FrontPage {
             seq: self.seq,
             updated: self.time,
@@ -365,7 +389,7 @@ impl Pages {
                 version: entry.version.clone(),
                 call: entry.call.clone(),
             }),
-            cards: self.plugins.iter().map(|(id, entry)| entry.card(id)).collect(),
+            cards: cards.map(|(id, entry)| entry.card(id)).collect(),
         }
     }
 }

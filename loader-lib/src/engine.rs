@@ -21,7 +21,7 @@ const FRAMES: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
 ///
 /// Every switch is set here rather than left to the engine's defaults, which change between releases:
 /// publish validates with the same set of features, and a plugin that was accepted must stay loadable.
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     let mut config = Config::new();
     config
         .cranelift_opt_level(OptLevel::Speed)

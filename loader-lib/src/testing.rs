@@ -32,6 +32,11 @@ pub fn census<S: Send + 'static>(host: &Host<S>) -> Census {
     host.shared().census()
 }
 
+/// The configuration of the engine of every host: what compares a host with bare wasmtime has to have the same.
+pub fn engine_config() -> wasmtime::Config {
+    crate::engine::config()
+}
+
 /// Why a plan could not be made.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 

@@ -263,7 +263,7 @@ async fn what_takes_down_restores_and_warns_survives_on_disk() {
 
 #[tokio::test]
 async fn an_index_run_that_follows_a_kill_survives_a_crash_at_any_write() {
-    swept(Operation::IndexOfKill, 7).await;
+    swept(Operation::IndexOfKill, 8).await;
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ pub(super) fn rows() -> Outcome<Vec<Row>> {
     let row = |what: String, (found, least, peak, files, bytes): (Vec<Duration>, Vec<Duration>, u64, usize, u64)| Row {
         what,
         found,
-        bound: "its files, hashed and written one by one",
+        bound: "its files, hashed and written one by one".to_owned(),
         least,
         note: format!("{files} files, {bytes} B; {} MiB of memory at the most", peak >> 20),
         target: None,

@@ -1,8 +1,12 @@
 //! The start of `demo:site` with the plugins that it depends on, cold and warm, beside bare wasmtime.
 //!
-//! "bare" is the same configuration of the engine with epochs, one hash pass over the bytes that are read (SHA-256 over
-//! the component where it is compiled, BLAKE3 over compiled code), `deserialize_file`, `instantiate_pre`, `instantiate`
-//! of each, with what other plugins would answer left to trap. It links no plugin to another and verifies no index.
+//! "bare" has the loader's own configuration of the engine, one hash pass over the bytes that are read (SHA-256 over
+//! the component where it is compiled, BLAKE3 with a key over compiled code), `deserialize_file`, `instantiate_pre`,
+//! `instantiate` of each, with what other plugins would answer left to trap. It links no plugin to another and verifies
+//! no index. It is taken once more without hashing.
+//!
+//! Like is compared with like: `apply` finds an engine and a linker with WASI made, and so its bound is taken from when
+//! those are made; where the making of the host counts, the making of engine and linker counts in the bound.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +26,7 @@ use stoa_loader::{
     plan::{Origin, Plan},
 };
 use wasmtime::{
-    Config, Engine, OptLevel, Store,
+    Engine, Store,
     component::{Component, Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -66,7 +70,7 @@ pub(super) fn rows(stoa: &str, plugins: &Path) -> Outcome<Vec<Row>> {
     // Brings everything into the cache; after this nothing is asked for any more.
     let first = child(&["core-load", "online", &url, &root, &kept, &text(&code)])?;
     let components = member_list(&first, "components")?;
-    let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
+    let mut times: BTreeMap<(&str, &str, &str), Vec<Duration>> = BTreeMap::new();
     for round in 0..=ROUNDS {
         for case in ["cold", "warm"] {
             if case == "cold" {
@@ -77,46 +81,57 @@ pub(super) fn rows(stoa: &str, plugins: &Path) -> Outcome<Vec<Row>> {
                 }
                 fs::create_dir(&bare)?;
             }
-            let ours = child(&["core-load", "offline", &url, &root, &kept, &text(&code)])?;
             let bare = text(&bare);
-            let args: Vec<&str> =
-                ["core-bare", case, &bare].into_iter().chain(components.iter().map(String::as_str)).collect();
-            let theirs = child(&args)?;
+            let bound = |hash: &str| {
+                let args = ["core-bare", case, hash, &bare];
+                let args: Vec<&str> = args.into_iter().chain(components.iter().map(String::as_str)).collect();
+                child(&args)
+            };
+            let ours = child(&["core-load", "offline", &url, &root, &kept, &text(&code)])?;
+            let hashing = bound("hash")?;
+            if case == "cold" {
+                fs::remove_dir_all(&bare)?;
+                fs::create_dir(&bare)?;
+            }
+            let trusting = bound("trust")?;
             if round == 0 {
                 continue;
             }
-            let (apply, whole, least) = match case {
-                "cold" => ("cold apply", "cold", "cold bare"),
-                _ => ("warm apply", "warm", "warm bare"),
-            };
-            for (name, time) in [
-                (apply, told(&ours, "apply_ns")?),
-                (whole, told(&ours, "whole_ns")?),
-                (least, told(&theirs, "wall_ns")?),
-            ] {
-                times.entry(name).or_default().push(time);
+            for (who, answer) in [("loader", &ours), ("hash", &hashing), ("trust", &trusting)] {
+                for part in ["load_ns", "whole_ns"] {
+                    times.entry((case, who, part)).or_default().push(told(answer, part)?);
+                }
             }
         }
     }
     let bytes: u64 = components.iter().map(|path| Ok(fs::metadata(path)?.len())).sum::<Outcome<u64>>()?;
-    let taken = |name: &str| times.get(name).cloned().unwrap_or_default();
     let note = format!("{} components, {bytes} B", components.len());
-    let row = |what: &str, found: &str, bound: &'static str, least: &str| Row {
-        what: what.to_owned(),
-        found: taken(found),
-        bound,
-        least: taken(least),
-        note: note.clone(),
-        target: None,
-    };
-    const WARM: &str = "bare wasmtime, with a hash pass over compiled code";
-    const COLD: &str = "bare wasmtime, with a hash pass over components";
-    Ok(vec![
-        row("warm load of `demo:site`: `apply`", "warm apply", WARM, "warm bare"),
-        row("the same, with verifying the kept index, resolving and planning", "warm", WARM, "warm bare"),
-        row("cold load of `demo:site`: `apply`", "cold apply", COLD, "cold bare"),
-        row("the same, with verifying the kept index, resolving and planning", "cold", COLD, "cold bare"),
-    ])
+    let taken = |case, who, part| times.get(&(case, who, part)).cloned().unwrap_or_default();
+    let mut rows = Vec::new();
+    for case in ["warm", "cold"] {
+        for part in ["load_ns", "whole_ns"] {
+            for who in ["hash", "trust"] {
+                let (what, from) = match part {
+                    "load_ns" => ("`apply`", "engine and linker made before"),
+                    _ => ("from the pinned root and the kept index", "with engine and linker"),
+                };
+                let hash = match (who, case) {
+                    ("trust", _) => "no hash pass",
+                    (_, "cold") => "a hash pass over components",
+                    _ => "a hash pass over compiled code",
+                };
+                rows.push(Row {
+                    what: format!("{case} load of `{WANTED}`: {what}"),
+                    found: taken(case, "loader", part),
+                    bound: format!("bare wasmtime, {from}, {hash}"),
+                    least: taken(case, who, part),
+                    note: note.clone(),
+                    target: None,
+                });
+            }
+        }
+    }
+    Ok(rows)
 }
 
 fn member_list(value: &Value, name: &str) -> Outcome<Vec<String>> {
@@ -154,7 +169,7 @@ pub(crate) fn one_load(args: &[&str]) -> Outcome<()> {
         host.shutdown(Duration::from_secs(5)).await;
         let ns = |time: Duration| u64::try_from(time.as_nanos());
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
-            json!({"apply_ns": ns(apply)?, "whole_ns": ns(whole)?, "components": components}),
+            json!({"load_ns": ns(apply)?, "whole_ns": ns(whole)?, "components": components}),
         )
     })?;
     println!("{answer}");
@@ -180,37 +195,33 @@ impl WasiView for Bare {
     }
 }
 
-/// The switches of the loader's engine that cost or save something here.
-fn engine() -> Outcome<Engine> {
-    let mut config = Config::new();
-    config.cranelift_opt_level(OptLevel::Speed).memory_init_cow(true).epoch_interruption(true).consume_fuel(false);
-    config.concurrency_support(false).generate_address_map(true).native_unwind_info(false).debug_info(false);
-    config.max_wasm_stack(512 * 1024).async_stack_size(4 * 512 * 1024);
-    Ok(Engine::new(&config)?)
-}
-
-/// `core-bare cold|warm FOLDER COMPONENT...`: compiles each into the folder, or reads it from there, and instantiates it.
+/// `core-bare cold|warm hash|trust FOLDER COMPONENT...`: compiles each into the folder, or reads it from there, and
+/// instantiates it; with a hash pass over what is read, or without.
 pub(crate) fn one_bare(args: &[&str]) -> Outcome<()> {
-    let [case, folder, components @ ..] = args else {
-        return Err("usage: stoa-benches core-bare cold|warm FOLDER COMPONENT...".into());
+    let [case, hash, folder, components @ ..] = args else {
+        return Err("usage: stoa-benches core-bare cold|warm hash|trust FOLDER COMPONENT...".into());
     };
+    let hash = *hash == "hash";
     let runtime = tokio::runtime::Runtime::new()?;
-    let wall = runtime.block_on(async {
+    let (load, whole) = runtime.block_on(async {
         let began = Instant::now();
-        let engine = engine()?;
+        let engine = Engine::new(&stoa_loader::testing::engine_config())?;
         let mut linker = Linker::<Bare>::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        let loading = Instant::now();
         let mut kept = Vec::new();
         for (n, path) in components.iter().enumerate() {
             let compiled = Path::new(folder).join(n.to_string());
             let component = if *case == "cold" {
                 let bytes = fs::read(path)?;
-                std::hint::black_box(Sha256::digest(&bytes));
+                if hash {
+                    std::hint::black_box(Sha256::digest(&bytes));
+                }
                 let component = Component::new(&engine, &bytes)?;
                 fs::write(&compiled, component.serialize()?)?;
                 component
             } else {
-                read(&engine, &compiled)?
+                read(&engine, &compiled, hash)?
             };
             let mut linker = linker.clone();
             linker.define_unknown_imports_as_traps(&component)?;
@@ -220,17 +231,19 @@ pub(crate) fn one_bare(args: &[&str]) -> Outcome<()> {
             let instance = before.instantiate_async(&mut store).await?;
             kept.push((store, instance));
         }
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(began.elapsed())
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((loading.elapsed(), began.elapsed()))
     })?;
-    println!("{}", json!({"wall_ns": u64::try_from(wall.as_nanos())?}));
+    println!("{}", json!({"load_ns": u64::try_from(load.as_nanos())?, "whole_ns": u64::try_from(whole.as_nanos())?}));
     Ok(())
 }
 
 #[expect(unsafe_code, reason = "the file was written by this very program, for this bench, a moment ago")]
-fn read(engine: &Engine, path: &Path) -> Outcome<Component> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(fs::File::open(path)?)?;
-    std::hint::black_box(hasher.finalize());
+fn read(engine: &Engine, path: &Path, hash: bool) -> Outcome<Component> {
+    if hash {
+        let mut hasher = blake3::Hasher::new_keyed(&[7; 32]);
+        hasher.update_reader(fs::File::open(path)?)?;
+        std::hint::black_box(hasher.finalize());
+    }
     // SAFETY: it is the output of `Component::serialize` of an engine of the same configuration and version.
     Ok(unsafe { Component::deserialize_file(engine, path)? })
 }

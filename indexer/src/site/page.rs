@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 use stoa_core::{
+    advisory::{self, Severity},
     document::State,
     id::PluginId,
     interface::ExternName,
     release::{BlobRef, Export, Import, Kind, OnFailure, Provider},
+    standing::{Measure, Open, Takedown},
+    time::Time,
     version::Version,
 };
 
@@ -15,7 +18,7 @@ use super::{
     example::example_call,
     format::{self, Html},
     install::Install,
-    view::{Card, DependencyRow, Dependent, FrontPage, PluginPage, VersionRow},
+    view::{Card, DependencyRow, Dependent, FrontPage, Mark, PluginPage, VersionRow},
     wit,
 };
 
@@ -44,7 +47,7 @@ struct CardView<'v> {
     interface: bool,
     hint: Option<Hint>,
     keywords: String,
-    notice: Option<&'static str>,
+    mark: Option<String>,
     updated: String,
 }
 
@@ -85,10 +88,12 @@ impl<'v> CardView<'v> {
             interface: card.kind == Kind::Interface,
             hint: hint(card.kind, &card.capabilities),
             keywords: card.keywords.join(" "),
-            notice: match card.state {
-                State::Listed => None,
-                _ => Some("yanked"),
-            },
+            mark: card.mark.map(|mark| match mark {
+                Mark::Killed => "killed".to_owned(),
+                Mark::Quarantined => "quarantined".to_owned(),
+                Mark::Yanked => "yanked".to_owned(),
+                Mark::Advisory(severity) => flaw(severity),
+            }),
             updated: card.updated.to_string(),
         }
     }
@@ -102,9 +107,14 @@ fn hint(kind: Kind, capabilities: &Capabilities) -> Option<Hint> {
 #[derive(Serialize)]
 pub(crate) struct Plugin<'v> {
     id: &'v PluginId,
+    /// What search engines and previews say of the page.
+    summary: &'v str,
+    /// Empty where the shown version was killed, and so is all else that its author wrote.
     description: &'v str,
     version: &'v Version,
     interface: bool,
+    /// Whether the shown version was killed: its page says what happened, and does not speak for it.
+    killed: bool,
     license: &'v str,
     repository: Option<&'v str>,
     /// `repository` again where a browser may follow it, and its text without the scheme.
@@ -113,8 +123,9 @@ pub(crate) struct Plugin<'v> {
     categories: &'v [String],
     readme: Option<Html>,
     readme_is_cut: bool,
-    notice: Option<Notice>,
-    install: Install,
+    notices: Vec<Notice>,
+    /// `None` where nobody could fetch it.
+    install: Option<Install>,
     exports: Vec<ExportView<'v>>,
     imports: Vec<ImportView<'v>>,
     wit: Option<Html>,
@@ -133,13 +144,32 @@ pub(crate) struct Plugin<'v> {
     recent: Vec<VersionView<'v>>,
     older: Vec<VersionView<'v>>,
     count: usize,
+    advisories: Vec<AdvisoryView<'v>>,
 }
 
+/// What to know before using the shown version.
 #[derive(Serialize)]
 struct Notice {
     title: String,
     reason: String,
     advice: String,
+}
+
+#[derive(Serialize)]
+struct AdvisoryView<'v> {
+    id: String,
+    severity: &'static str,
+    summary: &'v str,
+    issuer: String,
+    affected: String,
+    fixed: String,
+    /// Its link where a browser may follow it, and the text without the scheme.
+    link: Option<(&'v str, &'v str)>,
+    aliases: String,
+    published_at: String,
+    modified_at: Option<String>,
+    /// Whether the shown version has it.
+    is_open: bool,
 }
 
 #[derive(Serialize)]
@@ -172,20 +202,63 @@ struct VersionView<'v> {
     seq: u64,
     artifact: &'v BlobRef,
     record: String,
-    yanked: Option<&'v str>,
+    /// Whether new resolutions pass it over.
+    gone: bool,
+    /// Whether its bytes may be fetched.
+    fetched: bool,
+    /// What it is, each a word or two.
+    marks: Vec<String>,
+    /// Why.
+    whys: Vec<String>,
     is_shown: bool,
 }
 
 impl<'v> Plugin<'v> {
     pub(crate) fn of(config: &SiteConfig, page: &'v PluginPage) -> Self {
+        let shown = page.versions.iter().find(|row| row.version == page.version);
+        let takedown = shown.and_then(|row| row.standing.takedown.as_ref());
+        let view = Self::at_large(config, page, shown);
+        match takedown.map(|takedown| takedown.measure) {
+            None => view,
+            Some(Measure::Quarantine) => Self { install: None, ..view },
+            Some(Measure::Kill) => Self {
+                summary: "It was taken down.",
+                description: "",
+                killed: true,
+                license: "",
+                repository: None,
+                source: None,
+                keywords: &[],
+                categories: &[],
+                readme: None,
+                readme_is_cut: false,
+                install: None,
+                exports: Vec::new(),
+                imports: Vec::new(),
+                wit: None,
+                tracks: &[],
+                hint: None,
+                capabilities: Vec::new(),
+                reasons: Vec::new(),
+                dependencies: Vec::new(),
+                calls: !page.dependents.is_empty(),
+                ..view
+            },
+        }
+    }
+
+    /// The page of a plugin that nobody took down.
+    fn at_large(config: &SiteConfig, page: &'v PluginPage, shown: Option<&'v VersionRow>) -> Self {
         let exports: Vec<ExportView<'_>> = page.exports.iter().map(|export| ExportView::of(export, page)).collect();
         let (recent, older) = versions(page);
         let capabilities = Capabilities::of(&page.imports);
         Self {
             id: &page.id,
+            summary: &page.description,
             description: &page.description,
             version: &page.version,
             interface: page.kind == Kind::Interface,
+            killed: false,
             license: &page.license,
             repository: page.repository.as_deref(),
             source: page.repository.as_deref().and_then(link),
@@ -193,8 +266,8 @@ impl<'v> Plugin<'v> {
             categories: &page.categories,
             readme: page.readme.as_ref().map(|readme| Html(readme.html().to_owned())),
             readme_is_cut: page.readme.as_ref().is_some_and(Readme::is_cut),
-            notice: notice(page),
-            install: Install::of(config, &page.id, &page.version, call(page).as_deref()),
+            notices: shown.map(|row| notices(page, row)).unwrap_or_default(),
+            install: Some(Install::of(config, &page.id, &page.version, call(page).as_deref())),
             imports: page.imports.iter().map(ImportView::of).collect(),
             wit: page.wit.as_deref().map(wit::highlight),
             wit_is_open: exports.iter().all(|export| export.wit.is_none()),
@@ -207,10 +280,11 @@ impl<'v> Plugin<'v> {
             calls: page.kind == Kind::Plugin || !(page.dependencies.is_empty() && page.dependents.is_empty()),
             dependencies: sorted(&page.dependencies, |row| &row.id).into_iter().map(DependencyView::of).collect(),
             dependents: sorted(&page.dependents, |row| &row.id),
-            shown: page.versions.iter().find(|row| row.version == page.version).map(|row| VersionView::of(row, page)),
+            shown: shown.map(|row| VersionView::of(row, page)),
             count: page.versions.len(),
             recent,
             older,
+            advisories: advisories(page),
         }
     }
 }
@@ -248,19 +322,108 @@ fn call(page: &PluginPage) -> Option<String> {
     page.call.clone().or_else(|| example_call(page.wit.as_deref()?, &page.exports))
 }
 
-fn notice(page: &PluginPage) -> Option<Notice> {
-    let row = page.versions.iter().find(|row| row.version == page.version)?;
-    let State::Yanked { reason, at } = &row.state else { return None };
-    let listed = page.versions.iter().any(|row| row.state == State::Listed);
-    let advice = match listed {
-        true => "New resolutions choose another version. Lock files that name this one still work.",
-        false => "No version is left for new resolutions. Lock files that name one still work.",
+fn day(time: Time) -> String {
+    format::date(&time.to_string())
+}
+
+/// `high advisory`, or what one is that tells of no flaw.
+fn flaw(severity: Severity) -> String {
+    match severity {
+        Severity::None => "notice".to_owned(),
+        severity => format!("{} advisory", severity.as_str()),
+    }
+}
+
+/// The gravest first.
+fn notices(page: &PluginPage, row: &VersionRow) -> Vec<Notice> {
+    let own = row.standing.takedown.iter().filter(|own| page.takedown.as_ref() != Some(own));
+    let mut takedowns: Vec<&Takedown> = page.takedown.iter().chain(own).collect();
+    takedowns.sort_by_key(|takedown| std::cmp::Reverse(takedown.measure));
+    let mut notices: Vec<Notice> = takedowns.into_iter().map(|takedown| taken_down(page, takedown)).collect();
+    if let State::Yanked { reason, at } = &row.state {
+        let listed = page.versions.iter().any(|row| row.state == State::Listed && row.standing.takedown.is_none());
+        let advice = match listed {
+            true => "New resolutions choose another version. Lock files that name this one still work.",
+            false => "No version is left for new resolutions. Lock files that name one still work.",
+        };
+        notices.push(Notice {
+            title: format!("Version {} was yanked on {}", page.version, day(*at)),
+            reason: reason.clone(),
+            advice: advice.to_owned(),
+        });
+    }
+    let mut open: Vec<&Open> = row.standing.advisories.iter().collect();
+    open.sort_by(|a, b| b.advisory.content.severity.cmp(&a.advisory.content.severity));
+    notices.extend(open.into_iter().map(|open| {
+        let content = &open.advisory.content;
+        let advice = match (&open.fixed_in, content.severity) {
+            (Some(version), _) => format!("Version {version} does not have it."),
+            (None, Severity::None) => String::new(),
+            (None, _) => "No version is free of it yet.".to_owned(),
+        };
+        Notice {
+            title: match content.severity {
+                Severity::None => format!("{}: a notice on version {}", open.advisory.id, page.version),
+                severity => {
+                    format!("{} in version {}: {} severity", open.advisory.id, page.version, severity.as_str())
+                }
+            },
+            reason: content.summary.to_string(),
+            advice,
+        }
+    }));
+    notices
+}
+
+fn taken_down(page: &PluginPage, takedown: &Takedown) -> Notice {
+    let whole = page.takedown.as_ref() == Some(takedown);
+    let what = if whole { page.id.to_string() } else { format!("Version {}", page.version) };
+    let advice = match takedown.measure {
+        Measure::Quarantine => {
+            "Nobody can choose or fetch it until somebody has looked. Hosts that have it go on, and are told."
+        }
+        Measure::Kill => {
+            "No host loads it, nor offline once it has heard of this. Lock files that name it are refused."
+        }
     };
-    Some(Notice {
-        title: format!("Version {} was yanked on {}", page.version, format::date(&at.to_string())),
-        reason: reason.clone(),
-        advice: advice.to_owned(),
-    })
+    let appealed = takedown.appealed.map(|at| format!(" Its publisher has contradicted this since {}.", day(at)));
+    Notice {
+        title: format!("{what} was {} on {}: {}", takedown.measure.state(), day(takedown.at), takedown.cause),
+        reason: takedown.reason.clone(),
+        advice: format!("{advice}{}", appealed.unwrap_or_default()),
+    }
+}
+
+/// The gravest first, and the latest of those that are as grave.
+fn advisories(page: &PluginPage) -> Vec<AdvisoryView<'_>> {
+    let mut listed: Vec<&advisory::Listed> = page.advisories.iter().collect();
+    listed.sort_by(|a, b| {
+        let key = |listed: &advisory::Listed| (listed.advisory.content.severity, listed.published_at);
+        key(b).cmp(&key(a)).then_with(|| a.advisory.id.cmp(&b.advisory.id))
+    });
+    listed.into_iter().map(|listed| AdvisoryView::of(listed, page)).collect()
+}
+
+impl<'v> AdvisoryView<'v> {
+    fn of(listed: &'v advisory::Listed, page: &PluginPage) -> Self {
+        let content = &listed.advisory.content;
+        let joined = |requirements: &[stoa_core::version::VersionReq]| {
+            requirements.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+        };
+        Self {
+            id: listed.advisory.id.to_string(),
+            severity: content.severity.as_str(),
+            summary: content.summary.as_str(),
+            issuer: content.issuer.to_string(),
+            affected: joined(&content.affected),
+            fixed: joined(&content.fixed),
+            link: link(content.link.as_str()),
+            aliases: content.aliases.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            published_at: listed.published_at.to_string(),
+            modified_at: listed.modified_at.map(|time| time.to_string()),
+            is_open: listed.advisory.concerns(&page.version),
+        }
+    }
 }
 
 impl<'v> ExportView<'v> {
@@ -310,11 +473,29 @@ impl<'v> VersionView<'v> {
             seq: row.seq,
             artifact: &row.artifact,
             record: row.record.to_string(),
-            yanked: match &row.state {
-                State::Yanked { reason, .. } => Some(reason),
-                _ => None,
-            },
+            gone: row.state != State::Listed || row.standing.takedown.is_some(),
+            fetched: row.standing.takedown.is_none(),
+            marks: marks(row),
+            whys: whys(row),
             is_shown: row.version == page.version,
         }
     }
+}
+
+fn marks(row: &VersionRow) -> Vec<String> {
+    let takedown = row.standing.takedown.as_ref().map(|takedown| takedown.measure.state().to_owned());
+    let yanked = (row.state != State::Listed).then(|| "yanked".to_owned());
+    let worst = row.standing.advisories.iter().map(|open| open.advisory.content.severity).max();
+    takedown.or(yanked).into_iter().chain(worst.map(flaw)).collect()
+}
+
+fn whys(row: &VersionRow) -> Vec<String> {
+    let takedown = row.standing.takedown.as_ref().map(|takedown| format!("{}: {}", takedown.cause, takedown.reason));
+    let yanked = match &row.state {
+        State::Yanked { reason, .. } => Some(reason.clone()),
+        _ => None,
+    };
+    let flaws = row.standing.advisories.iter().map(|open| &open.advisory);
+    let flaws = flaws.map(|advisory| format!("{}: {}", advisory.id, advisory.content.summary));
+    takedown.into_iter().chain(yanked).chain(flaws).collect()
 }

@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use stoa_core::{
+    advisory::{self, Severity},
     digest::Digest,
     document::State,
     id::PluginId,
     release::{BlobRef, Dependency, Export, Import, Kind},
+    standing::{Standing, Takedown},
     time::Time,
     version::{Version, VersionReq},
 };
@@ -25,7 +28,7 @@ pub struct FrontPage {
     pub updated: Option<Time>,
     /// The plugin of the two-line example in the opening; `None` shows how to publish the first one.
     pub featured: Option<Featured>,
-    /// Every plugin that has a page, in any order.
+    /// Every plugin that readers are to find, in any order.
     pub cards: Vec<Card>,
 }
 
@@ -58,12 +61,26 @@ pub struct Card {
     pub keywords: Vec<String>,
     /// How many versions there are, from 1.
     pub versions: usize,
-    /// Whether new resolutions choose `version`.
-    pub state: State,
+    /// What is to be said of `version`.
+    pub mark: Option<Mark>,
     /// The last event that touched the plugin.
     pub seq: u64,
     /// When `version` was published.
     pub updated: Time,
+}
+
+/// What a reader has to know of a version before anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// Nobody loads it.
+    Killed,
+    /// Nobody chooses or fetches it.
+    Quarantined,
+    /// New resolutions do not choose it.
+    Yanked,
+    /// It has a known flaw, this bad.
+    Advisory(Severity),
 }
 
 /// A plugin's page. It describes one version, `version`, and lists all.
@@ -106,6 +123,10 @@ pub struct PluginPage {
     pub dependents: Vec<Dependent>,
     /// All versions, in any order; one of them is `version`.
     pub versions: Vec<VersionRow>,
+    /// How the plugin was taken down as a whole.
+    pub takedown: Option<Takedown>,
+    /// The known flaws of its versions, in any order.
+    pub advisories: Vec<advisory::Listed>,
 }
 
 /// A plugin that the shown version calls.
@@ -120,7 +141,7 @@ pub struct DependencyRow {
 }
 
 /// A plugin that calls this one.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Dependent {
     /// The plugin.
     pub id: PluginId,
@@ -143,6 +164,8 @@ pub struct VersionRow {
     pub artifact: BlobRef,
     /// The digest of the author's release record.
     pub record: Digest,
-    /// Whether new resolutions choose it.
+    /// Whether its author lets new resolutions choose it.
     pub state: State,
+    /// What others say of it.
+    pub standing: Standing,
 }

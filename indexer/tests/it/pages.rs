@@ -1,12 +1,12 @@
 //! Pages come after the pointer and may lag; a later run mends them.
 
-use stoa_core::path::PublicPath;
+use stoa_core::{path::PublicPath, standing::Measure};
 use stoa_store::{
     blobs::{Area, BlobKey, Blobs as _},
     memory::{Call, MemoryBlobs},
 };
 
-use crate::world::{World, files, id, namespace, released, yanked};
+use crate::world::{World, files, id, namespace, released, restored, taken_down, yanked};
 
 async fn page(blobs: &MemoryBlobs, path: PublicPath) -> String {
     let blob = blobs.get(&BlobKey::Public(path), u64::MAX).await.expect("an answer").expect("a page");
@@ -68,4 +68,44 @@ async fn a_hostile_description_is_text_on_the_page() {
         assert!(page.contains("&lt;script&gt;alert(1)"), "{page}");
         assert!(!page.contains("<script>alert"), "{page}");
     }
+}
+
+#[tokio::test]
+async fn what_is_taken_down_is_told_on_its_page_and_found_on_the_front_page_until_it_is_killed() {
+    let mut world = World::with([
+        namespace("demo"),
+        released(&[("demo:alpha", "1.0.0"), ("demo:beta", "0.1.0")]),
+        released(&[("demo:alpha", "1.1.0")]),
+    ])
+    .await;
+    let blobs = world.tree().await;
+    let shown = async |world: &World| {
+        world.follow(&blobs).await.expect("pages");
+        (page(&blobs, PublicPath::Front).await, page(&blobs, PublicPath::Plugin(id("demo:alpha"))).await)
+    };
+    let (_, before) = shown(&world).await;
+
+    world.commit(taken_down("demo:alpha", Some("1.1.0"), Measure::Kill)).await;
+    let (front, alpha) = shown(&world).await;
+    assert!(front.contains("/plugins/demo/alpha/"), "1.0.0 is left");
+    assert!(alpha.contains("<title>demo:alpha 1.0.0"), "{alpha}");
+    assert!(alpha.contains("malware: it mines coins") && alpha.contains("killed"), "{alpha}");
+    assert!(!alpha.contains(r#"role="note""#), "nothing is to be said of 1.0.0: {alpha}");
+
+    world.commit(taken_down("demo:alpha", Some("1.0.0"), Measure::Quarantine)).await;
+    let (front, alpha) = shown(&world).await;
+    assert!(front.contains("/plugins/demo/alpha/") && front.contains(">quarantined<"), "{front}");
+    assert!(alpha.contains("Version 1.0.0 was quarantined") && !alpha.contains("plugins.toml"), "{alpha}");
+
+    world.commit(taken_down("demo:alpha", None, Measure::Kill)).await;
+    let (front, alpha) = shown(&world).await;
+    assert!(!front.contains("/plugins/demo/alpha/") && front.contains("/plugins/demo/beta/"), "{front}");
+    assert!(alpha.contains("demo:alpha was killed") && !alpha.contains("plugins.toml"), "{alpha}");
+
+    for version in [None, Some("1.0.0"), Some("1.1.0")] {
+        world.commit(restored("demo:alpha", version)).await;
+    }
+    let (front, alpha) = shown(&world).await;
+    assert!(front.contains("/plugins/demo/alpha/"), "{front}");
+    assert_eq!(alpha, before, "what was restored looks as before");
 }

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use stoa_core::{
+    advisory::{Advisory, Content, Issuer, Listed, Severity},
     digest::Digest,
     document::State,
     id::PluginId,
     release::{BlobRef, Dependency, Export, Import, Kind, OnFailure, Provider},
+    standing::{Cause, Measure, Open, Standing, Takedown},
     time::{DAY, Time},
 };
 use stoa_indexer::site::{
     Capabilities, Readme, Site, SiteConfig,
-    view::{Card, DependencyRow, Dependent, Featured, FrontPage, PluginPage, VersionRow},
+    view::{Card, DependencyRow, Dependent, Featured, FrontPage, Mark, PluginPage, VersionRow},
 };
 
 /// 2026-03-02T09:30:00Z: when the first event of the fixtures happened.
@@ -51,6 +53,7 @@ pub(crate) fn row(version: &str, day_of: i64, seq: u64, size: u64) -> VersionRow
         artifact: BlobRef { digest: Digest::of(format!("artifact {version} {seq}").as_bytes()), size },
         record: Digest::of(format!("record {version} {seq}").as_bytes()),
         state: State::Listed,
+        standing: Standing::default(),
     }
 }
 
@@ -78,6 +81,8 @@ fn plugin(name: &str, version: &str, description: &str) -> PluginPage {
         dependencies: vec![],
         dependents: vec![],
         versions: vec![row(version, 0, 1, 48_211)],
+        takedown: None,
+        advisories: vec![],
     }
 }
 
@@ -235,6 +240,108 @@ pub(crate) fn hostile() -> PluginPage {
     }
 }
 
+pub(crate) fn takedown(measure: Measure, cause: Cause, reason: &str) -> Takedown {
+    Takedown { measure, cause, reason: reason.into(), seq: 150, at: day(110), appealed: None }
+}
+
+fn advisory(name: &str, severity: Severity, affected: &str, fixed: &str, summary: &str) -> Advisory {
+    let content = Content {
+        issuer: Issuer::Publisher,
+        severity,
+        summary: summary.parse().expect("a line"),
+        affected: vec![affected.parse().expect("a requirement")],
+        fixed: [fixed].into_iter().filter(|fixed| !fixed.is_empty()).map(|fixed| fixed.parse().expect("one")).collect(),
+        link: "https://advisories.example/2026/41".parse().expect("an address"),
+        aliases: vec![],
+    };
+    Advisory { id: name.parse().expect("an id"), content }
+}
+
+/// A plugin with known flaws, of which one is in the version shown, and a version that somebody looks at.
+pub(crate) fn flawed() -> PluginPage {
+    let open = advisory(
+        "CVE-2026-41",
+        Severity::High,
+        "<0.9.2",
+        "",
+        "Lengths over 4 GiB wrap around and are read as small ones.",
+    );
+    let notice = advisory("STOPPED-1", Severity::None, "*", "", "Nobody maintains it any more.");
+    let mut old = advisory(
+        "GHSA-x7qr-9f2m-hh3p",
+        Severity::Critical,
+        "<0.8",
+        "^0.7.4",
+        "An archive writes outside of its folder.",
+    );
+    old.content.issuer = Issuer::Registry;
+    old.content.aliases = vec!["CVE-2025-9".parse().expect("an id")];
+    let standing = Standing {
+        takedown: None,
+        advisories: vec![
+            Open { advisory: notice.clone(), fixed_in: None },
+            Open { advisory: open.clone(), fixed_in: Some("0.9.2-rc.1".parse().expect("a version")) },
+        ],
+    };
+    let quarantined = Takedown {
+        appealed: Some(day(111)),
+        ..takedown(Measure::Quarantine, Cause::Compromise, "Its publisher did not release it.")
+    };
+    PluginPage {
+        exports: vec![export("demo:archive/unpack@0.9.0")],
+        versions: vec![
+            VersionRow { standing, ..row("0.9.1", 50, 70, 90_000) },
+            VersionRow {
+                standing: Standing { takedown: Some(quarantined), advisories: vec![] },
+                ..row("0.9.2", 90, 130, 90_500)
+            },
+        ],
+        advisories: vec![
+            Listed { advisory: notice, published_at: day(60), modified_at: None },
+            Listed { advisory: old, published_at: day(2), modified_at: Some(day(3)) },
+            Listed { advisory: open, published_at: day(80), modified_at: None },
+        ],
+        call: Some("unpack(\"a.tar\")".into()),
+        ..plugin("demo:archive", "0.9.1", "Unpacks archives of five kinds.")
+    }
+}
+
+/// A plugin of which the only version is quarantined.
+pub(crate) fn quarantined() -> PluginPage {
+    let down = takedown(Measure::Quarantine, Cause::Suspicion, "It asks for an address that it does not name.");
+    let standing = Standing { takedown: Some(down), advisories: vec![] };
+    PluginPage {
+        exports: vec![export("demo:resize/image@0.1.0")],
+        versions: vec![VersionRow { standing, ..row("0.1.0", 100, 140, 70_000) }],
+        call: Some("resize(10)".into()),
+        ..plugin("demo:resize", "0.1.0", "Resizes images.")
+    }
+}
+
+/// A plugin that was killed as a whole, and that still tries to speak.
+pub(crate) fn killed() -> PluginPage {
+    let down = takedown(Measure::Kill, Cause::Malware, "It sends what it reads to its author.");
+    let standing = Standing { takedown: Some(down.clone()), advisories: vec![] };
+    let versions = ["1.0.0", "1.0.1"].map(|version| row(version, 100, 141, 70_000));
+    PluginPage {
+        keywords: vec!["BUY-NOW".into()],
+        categories: vec!["BUY-NOW".into()],
+        readme: Some(Readme::from_markdown("# BUY-NOW\n\n[BUY-NOW](https://malware.example/)")),
+        wit: Some("interface buy-now { buy: func() }".into()),
+        exports: vec![export("demo:free/buy-now@1.0.0")],
+        imports: vec![import("demo:markdown/render@1.0.0", Provider::Dependency)],
+        reasons: BTreeMap::from([("http.outgoing".into(), "BUY-NOW".into())]),
+        repository: Some("https://malware.example/BUY-NOW".into()),
+        license: "BUY-NOW".into(),
+        dependencies: vec![dependency("demo:markdown", "^1")],
+        dependents: vec![dependent("demo:site", "0.3.1", "^1")],
+        versions: versions.map(|row| VersionRow { standing: standing.clone(), ..row }).into(),
+        takedown: Some(down),
+        call: Some("buy-now()".into()),
+        ..plugin("demo:free", "1.0.1", "BUY-NOW")
+    }
+}
+
 /// The page's card, as the indexer would make it.
 pub(crate) fn card(page: &PluginPage) -> Card {
     let shown = page.versions.iter().find(|row| row.version == page.version).expect("a shown version");
@@ -246,13 +353,25 @@ pub(crate) fn card(page: &PluginPage) -> Card {
         capabilities: Capabilities::of(&page.imports),
         keywords: page.keywords.clone(),
         versions: page.versions.len(),
-        state: shown.state.clone(),
+        mark: mark(shown),
         seq: page.versions.iter().map(|row| row.seq).max().unwrap_or(0),
         updated: shown.published_at,
     }
 }
 
-pub(crate) fn front(cards: Vec<Card>) -> FrontPage {
+fn mark(row: &VersionRow) -> Option<Mark> {
+    let worst = row.standing.advisories.iter().map(|open| open.advisory.content.severity).max();
+    match row.standing.takedown.as_ref().map(|takedown| takedown.measure) {
+        Some(Measure::Kill) => Some(Mark::Killed),
+        Some(Measure::Quarantine) => Some(Mark::Quarantined),
+        None if row.state == State::Listed => worst.map(Mark::Advisory),
+        None => Some(Mark::Yanked),
+    }
+}
+
+/// As the indexer does, without what was killed.
+pub(crate) fn front(mut cards: Vec<Card>) -> FrontPage {
+    cards.retain(|card| card.mark != Some(Mark::Killed));
     let featured = cards.iter().find(|card| card.id == id("demo:markdown")).map(|card| Featured {
         id: card.id.clone(),
         version: card.version.clone(),
@@ -264,7 +383,7 @@ pub(crate) fn front(cards: Vec<Card>) -> FrontPage {
 
 /// Every page of the small registry.
 pub(crate) fn pages() -> Vec<PluginPage> {
-    vec![markdown(), slugify(), demo_site(), interface(), heavy()]
+    vec![markdown(), slugify(), demo_site(), interface(), heavy(), flawed(), quarantined(), killed()]
 }
 
 /// `n` cards: the small registry's first, then made up.
@@ -280,7 +399,7 @@ pub(crate) fn many(n: usize) -> Vec<Card> {
         ("spellcheck", "Checks spelling in forty languages.", "stoa:plugin/config@0.1.0"),
     ];
     const WHO: [&str; 5] = ["acme", "north-wind", "lab", "openhouse", "kiln"];
-    let mut cards: Vec<Card> = pages().iter().map(card).collect();
+    let mut cards: Vec<Card> = pages().iter().map(card).filter(|card| card.mark != Some(Mark::Killed)).collect();
     for at in 0.. {
         if cards.len() >= n {
             break;

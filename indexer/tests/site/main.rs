@@ -56,6 +56,29 @@ fn the_page_of_a_plugin_that_was_yanked_and_asks_for_much() {
 }
 
 #[test]
+fn the_page_of_a_plugin_with_known_flaws_and_a_version_in_quarantine() {
+    insta::assert_snapshot!(fixture::site().plugin(&fixture::flawed()).expect("a page"));
+}
+
+#[test]
+fn the_page_of_what_is_in_quarantine_shows_no_way_to_get_it() {
+    let html = fixture::site().plugin(&fixture::quarantined()).expect("a page");
+    for way in ["stoa run", "plugins.toml", "plugin.toml", "href=\"/artifacts/"] {
+        assert!(!html.contains(way), "{way} is on the page:\n{html}");
+    }
+    insta::assert_snapshot!(html);
+}
+
+#[test]
+fn the_page_of_what_was_killed_tells_of_that_and_has_no_word_of_its_author() {
+    let html = fixture::site().plugin(&fixture::killed()).expect("a page");
+    for word in ["BUY-NOW", "buy-now", "malware.example", "stoa run", "plugins.toml", "href=\"/artifacts/"] {
+        assert!(!html.contains(word), "{word} is on the page:\n{html}");
+    }
+    insta::assert_snapshot!(html);
+}
+
+#[test]
 fn the_page_of_an_interface() {
     insta::assert_snapshot!(fixture::site().plugin(&fixture::interface()).expect("a page"));
 }
@@ -117,7 +140,7 @@ fn every_link_within_the_site_leads_somewhere() {
     fs::write(folder.join("0.html"), empty).expect("written");
 
     let pages: Vec<_> = files.iter().filter(|(path, _)| path.content_type().starts_with("text/html")).collect();
-    assert_eq!(pages.len(), 7);
+    assert_eq!(pages.len(), 10);
     for (path, bytes) in pages {
         let html = std::str::from_utf8(bytes).expect("UTF-8");
         for href in values(html, "href") {
