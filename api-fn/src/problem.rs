@@ -105,6 +105,8 @@ problems! {
     // What is said of releases by others than their authors.
     CauseInvalid "cause-invalid" UNPROCESSABLE_ENTITY "The cause is not one of those that there are"
         "The detail lists them; `other` leaves it to the reason."
+    LevelInvalid "level-invalid" UNPROCESSABLE_ENTITY "The level is not one of those that there are"
+        "1 to 9 certify, and 0 takes a certification back; what each stands for, the operator says."
     TakedownStronger "takedown-stronger" CONFLICT "It was killed, and a quarantine would be less"
         "Restore it first, if that is what is meant."
     TakedownNone "takedown-none" CONFLICT "It was not taken down"

@@ -34,8 +34,8 @@ use crate::{
         set::{Attested, Candidate, Set},
     },
     purge,
-    standing::{Change, Ground, Subject, advisory_writes},
-    state::{AdvisoryItem, PluginItem, PublishersItem, ReleaseItem},
+    standing::{self, Change, Ground, Subject, advisory_writes},
+    state::{AdvisoryItem, CertifiedItem, PluginItem, PublishersItem, ReleaseItem},
 };
 
 /// Why an archived event was not appended; nothing was written.
@@ -161,6 +161,13 @@ impl Planning<'_> {
             Fact::Appealed { id, version, reason } => {
                 self.moved(Subject { id, version: version.as_ref() }, Change::Appeal { reason }).await
             }
+            Fact::Certified { id, version, level, reason } => {
+                let (plugin, release) = (self.plugin(id).await?, self.release(id, version).await?);
+                let after = event.seq.saturating_sub(1);
+                let item = CertifiedItem { level: *level, reason: reason.clone(), after };
+                let planned = standing::certified(plugin, &release, (*level > 0).then_some(item));
+                planned.map(|(_, writes)| writes).map_err(|problem| self.state(problem))
+            }
             Fact::AdvisoryPublished { id, advisory } => self.advised(id, &advisory.id, Some(advisory)).await,
             Fact::AdvisoryWithdrawn { id, advisory, .. } => self.advised(id, advisory, None).await,
             _ => Err(ReplayError::Kind(event.seq)),
@@ -238,16 +245,18 @@ impl Planning<'_> {
         found.ok_or_else(|| self.state(Problem::new(Code::PluginUnknown, format!("there is no plugin `{id}`"))))
     }
 
+    /// The item of the release that the event speaks of.
+    async fn release(&self, id: &PluginId, version: &Version) -> Result<Kept<ReleaseItem>, ReplayError> {
+        let event = self.event.event();
+        let found = items::get(self.ledger, (id, version), event.time).await.map_err(|problem| self.state(problem))?;
+        found.ok_or_else(|| ReplayError::Unknown { seq: event.seq, id: id.clone(), version: version.clone() })
+    }
+
     async fn moved(&self, subject: Subject<'_>, change: Change<'_>) -> Result<Vec<Write>, ReplayError> {
         let event = self.event.event();
         let plugin = self.plugin(subject.id).await?;
         let release = match subject.version {
-            Some(version) => {
-                let unknown =
-                    || ReplayError::Unknown { seq: event.seq, id: subject.id.clone(), version: version.clone() };
-                let found = items::get(self.ledger, (subject.id, version), event.time).await;
-                Some(found.map_err(|problem| self.state(problem))?.ok_or_else(unknown)?)
-            }
+            Some(version) => Some(self.release(subject.id, version).await?),
             None => None,
         };
         let planned = Ground { plugin, release }.writes(subject, change, event.seq.saturating_sub(1));

@@ -70,6 +70,7 @@ routes! {
     GET "/v1/plugins/{namespace}/{name}/{version}" "none" => plugins::show_version;
     POST "/v1/plugins/{namespace}/{name}/{version}/yank" "yank:NAMESPACE" => plugins::yank;
     POST "/v1/plugins/{namespace}/{name}/{version}/unyank" "yank:NAMESPACE" => plugins::unyank;
+    POST "/v1/plugins/{namespace}/{name}/{version}/certify" "admin" => plugins::certify;
     POST "/v1/plugins/{namespace}/{name}/takedown" "admin" => takedowns::take_down;
     POST "/v1/plugins/{namespace}/{name}/restore" "admin" => takedowns::restore;
     POST "/v1/plugins/{namespace}/{name}/appeal" "publish:NAMESPACE" => takedowns::appeal;

@@ -1,4 +1,4 @@
-//! What takedowns and advisories record and write: for requests, and for a replay of the archive.
+//! What takedowns, advisories and certifications record and write: for requests, and for a replay of the archive.
 
 use stoa_core::{
     advisory::{Advisory, MAX_ADVISORIES},
@@ -13,7 +13,7 @@ use crate::{
     items::{self, Kept},
     problem::{Code, Problem},
     publish::budget,
-    state::{AdvisoryItem, PluginItem, ReleaseItem, TakedownItem},
+    state::{AdvisoryItem, CertifiedItem, PluginItem, ReleaseItem, TakedownItem},
 };
 
 /// What becomes of a takedown.
@@ -181,4 +181,30 @@ pub(crate) fn advisory_writes(
         items::put(&id, &value, Expect::Revision(plugin.revision), None)?,
         items::put((&id, &item.advisory.id), item, expect, None)?,
     ])
+}
+
+/// The release after it was certified, or is certified no more, and the writes of that.
+///
+/// # Errors
+/// [`Code::DocumentFull`].
+pub(crate) fn certified(
+    plugin: Kept<PluginItem>,
+    release: &Kept<ReleaseItem>,
+    certified: Option<CertifiedItem>,
+) -> Result<(ReleaseItem, Vec<Write>), Problem> {
+    let mut value = plugin.value;
+    let (id, version) = (value.id.clone(), &release.value.version);
+    if let Some(before) = &release.value.certified {
+        value.document_bytes -= budget::of_certification(&before.reason);
+    }
+    if let Some(certified) = &certified {
+        value.document_bytes += budget::of_certification(&certified.reason);
+        budget::check_certification(&id, version, value.document_bytes)?;
+    }
+    let changed = ReleaseItem { certified, ..release.value.clone() };
+    let writes = vec![
+        items::put(&id, &value, Expect::Revision(plugin.revision), None)?,
+        items::put((&id, version), &changed, Expect::Revision(release.revision), None)?,
+    ];
+    Ok((changed, writes))
 }

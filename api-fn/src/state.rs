@@ -232,6 +232,21 @@ pub struct ReleaseItem {
     /// How it was taken down by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub takedown: Option<TakedownItem>,
+    /// To which level it was certified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certified: Option<CertifiedItem>,
+}
+
+/// That a release was certified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertifiedItem {
+    /// From 1.
+    pub level: u8,
+    /// The reason given.
+    pub reason: String,
+    /// The end of the log when it was decided, as in [`ReleaseItem::after`].
+    pub after: u64,
 }
 
 /// Exported functions with a structural hash each, by export and name. A function that is exported without an

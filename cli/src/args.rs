@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Unyank(Yank),
     /// Take releases and plugins down, contradict that, and restore them.
     Takedown(Takedown),
+    /// Say to which level a release is certified: hosts can require one by policy.
+    Certify(Certify),
     /// Make known flaws public, and withdraw what was none.
     Advisory(AdvisoryArgs),
     /// Hold what `plugins.lock` names against what is known of it.

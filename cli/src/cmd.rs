@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod cache;
 pub(crate) mod caps;
+pub(crate) mod certify;
 pub(crate) mod demo;
 pub(crate) mod fetch;
 pub(crate) mod info;

@@ -51,6 +51,7 @@ async fn run(command: Command, output: Output) -> Result<ExitCode, Failure> {
         Command::Publisher(args) => cmd::publisher::run(&args.command, output).await,
         Command::Yank(args) => cmd::yank::run(&args, cmd::yank::Verb::Yank, output).await,
         Command::Unyank(args) => cmd::yank::run(&args, cmd::yank::Verb::Unyank, output).await,
+        Command::Certify(args) => cmd::certify::run(&args, output).await,
         Command::Takedown(args) => cmd::takedown::run(&args.command, output).await,
         Command::Advisory(args) => cmd::advisory::run(&args.command, output).await,
         Command::Audit(args) => return cmd::audit::run(&args.command, output).await,

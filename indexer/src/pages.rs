@@ -84,7 +84,7 @@ fn shown(document: &Document) -> Option<(&Version, &Listing)> {
         let mut left: Vec<_> = document.releases.iter().collect();
         left.sort_by_key(|(version, _)| measure(version));
         let least = measure(left.first()?.0);
-        left.into_iter().filter(|(version, _)| measure(version) == least).next_back()
+        left.into_iter().rfind(|(version, _)| measure(version) == least)
     })
 }
 
@@ -298,6 +298,7 @@ impl PagesProjection {
             record: listing.record,
             state: listing.state.clone(),
             standing: document.standing(version),
+            certified: listing.certified.clone(),
         };
         Ok(Some(PluginPage {
             id: document.id.clone(),

@@ -39,6 +39,8 @@ enum Operation {
     Restore,
     /// A flaw is made known.
     Advise,
+    /// A release is certified.
+    Certify,
     /// Index, pointer and pages follow a release of that set.
     Index,
     /// The same follow a kill.
@@ -87,6 +89,7 @@ impl Operation {
             Self::Quarantine => process.take_down("quarantine", None).await,
             Self::Restore => process.restore("1.0.0").await,
             Self::Advise => process.advise().await,
+            Self::Certify => process.certify("1.0.0").await,
             Self::Index | Self::IndexOfKill => match process.follow().await {
                 Ok(seq) => Ok(json!(seq)),
                 Err(
@@ -249,14 +252,16 @@ async fn a_yank_survives_a_crash_at_any_write() {
 
 #[tokio::test]
 async fn what_takes_down_restores_and_warns_survives_a_crash_at_any_write() {
-    for operation in [Operation::Kill, Operation::Quarantine, Operation::Restore, Operation::Advise] {
+    for operation in [Operation::Kill, Operation::Quarantine, Operation::Restore, Operation::Advise, Operation::Certify]
+    {
         swept(operation, 1).await;
     }
 }
 
 #[tokio::test]
 async fn what_takes_down_restores_and_warns_survives_on_disk() {
-    for operation in [Operation::Kill, Operation::Quarantine, Operation::Restore, Operation::Advise] {
+    for operation in [Operation::Kill, Operation::Quarantine, Operation::Restore, Operation::Advise, Operation::Certify]
+    {
         swept_for_real(operation, 1).await;
     }
 }

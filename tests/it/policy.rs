@@ -99,7 +99,7 @@ fn a_requirement_without_evidence_in_the_index_is_refused_and_says_so() {
     case("explain", &host.stoa(&["policy", "explain", "demo:answer@1.0.0"]).text());
     let explained = host.stoa(&["policy", "explain", "demo:answer", "--json"]).json();
     let codes: Vec<_> = explained["checks"].as_array().expect("checks").iter().map(|check| &check["code"]).collect();
-    assert_eq!(codes, ["P002", "P006", "P007", "P003"], "{explained}");
+    assert_eq!(codes, ["P002", "P006", "P007", "P009"], "{explained}");
     assert_said("a-requirement-without-evidence", &said, &stage);
 }
 

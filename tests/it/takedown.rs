@@ -113,6 +113,22 @@ fn what_is_taken_down_or_flawed_is_told_refused_and_restored_from_the_operator_t
     case("lock by a policy", &stoa(&["lock"]).refusal());
     fs::remove_file(host.file("policy.toml")).expect("a policy");
 
+    // It is certified, for hosts that want that.
+    host.policy("[[rule]]\nid = \"certified\"\nmatch = { plugin = \"*\" }\nrequire = { certification = 2 }\n");
+    case("lock of what is not certified", &stoa(&["lock"]).refusal());
+    let certify = |level: &str| {
+        registry.done(&["certify", "demo:answer@1.1.0", "--level", level, "--reason", "Read by two of us"])
+    };
+    certify("1");
+    case("lock of what is certified to less", &stoa(&["lock"]).refusal());
+    case("certify", &certify("2"));
+    stoa(&["lock"]).text();
+    case("explain", &stoa(&["policy", "explain", "demo:answer"]).text());
+    case("info of what is certified", &stage.host(&server.url, &stage.path("f"), &["info", "demo:answer"]).text());
+    case("take it back", &certify("0"));
+    case("lock again", &stoa(&["lock"]).refusal());
+    fs::remove_file(host.file("policy.toml")).expect("a policy");
+
     // Somebody looks.
     let quarantine =
         ["takedown", "quarantine", "demo:answer@1.1.0", "--cause", "suspicion", "--reason", "It may be malware"];

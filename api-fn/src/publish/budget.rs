@@ -92,6 +92,11 @@ pub fn of_takedown(reason: &str) -> u64 {
     2 * reason.len() as u64 + 320
 }
 
+/// How many bytes a certification with this reason adds at the most.
+pub fn of_certification(reason: &str) -> u64 {
+    2 * reason.len() as u64 + 128
+}
+
 /// How many bytes an advisory adds at the most: itself and two times.
 ///
 /// # Errors
@@ -141,6 +146,15 @@ pub fn check_advisory(id: &PluginId, issuer: Issuer, bytes: u64) -> Result<(), P
         Issuer::Publisher => RESERVED_FOR_OPERATOR,
     };
     check(&format!("`{id}` with the advisory"), bytes, MAX_DOCUMENT_BYTES as u64 - reserved)
+}
+
+/// Checks that a document of `bytes` has room for a certification more.
+///
+/// # Errors
+/// [`Code::DocumentFull`].
+pub fn check_certification(id: &PluginId, version: &Version, bytes: u64) -> Result<(), Problem> {
+    let limit = MAX_DOCUMENT_BYTES as u64 - RESERVED_FOR_THE_WHOLE;
+    check(&format!("`{id}` with the certification of {version}"), bytes, limit)
 }
 
 fn check(what: &str, bytes: u64, limit: u64) -> Result<(), Problem> {

@@ -80,6 +80,7 @@ fn release_writes(candidate: &Candidate, gathered: &Gathered, facts: &Facts) -> 
         functions: facts.get(id).map(|found| found.exports.clone()).unwrap_or_default(),
         yanked: None,
         takedown: None,
+        certified: None,
     };
     let mut writes =
         vec![items::put(id, &plugin, expect, None)?, items::put((id, version), &item, Expect::Absent, None)?];

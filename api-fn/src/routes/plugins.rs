@@ -1,4 +1,4 @@
-//! Plugins and releases as the ledger has them, and yanking.
+//! Plugins and releases as the ledger has them, yanking, and certifying.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -7,6 +7,7 @@ use stoa_core::{
     event::{Draft, Fact, check_reason},
     id::PluginId,
     release::{BlobRef, Kind},
+    standing::check_level,
     time::Time,
     version::Version,
 };
@@ -23,8 +24,8 @@ use crate::{
     items::{self, Kept, Outcome, event_after, operation},
     problem::{Code, Problem},
     scope::Need,
-    standing::Subject,
-    state::{PluginItem, ReleaseItem, TakedownItem},
+    standing::{self, Subject},
+    state::{CertifiedItem, PluginItem, ReleaseItem, TakedownItem},
 };
 
 #[derive(Serialize)]
@@ -56,6 +57,18 @@ pub(super) struct Release {
     /// How it was taken down, by itself or with its plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     takedown: Option<takedowns::Shown>,
+    /// To which level it was certified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certified: Option<Certified>,
+}
+
+/// That a release was certified.
+#[derive(Serialize)]
+struct Certified {
+    level: u8,
+    reason: String,
+    /// The event.
+    seq: u64,
 }
 
 /// Shows a plugin.
@@ -154,6 +167,49 @@ async fn commit(
     items::commit(app.ledger.as_ref(), operation("yank", &parts)?, Some(draft), writes, app.clock.now()).await
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Certification {
+    /// 0 takes a certification back.
+    level: u8,
+    reason: String,
+}
+
+/// Certifies a release, to another level than before or for the first time, or takes that back. What is certified to this
+/// level already stays as it is, with the reason it has.
+pub(super) async fn certify(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(place): Segments<(String, String, String)>,
+    Json(Certification { level, reason }): Json<Certification>,
+) -> Result<axum::Json<Release>, Problem> {
+    caller.may(Need::Admin)?;
+    let (id, version) = place_of(&place)?;
+    check_level(level).map_err(|rule| Problem::new(Code::LevelInvalid, rule))?;
+    check_reason(&reason).map_err(|rule| Problem::new(Code::ReasonInvalid, rule))?;
+    for _ in 0..ATTEMPTS {
+        // Before the items, so that the event lies after it.
+        let after = app.ledger.head().await.map_err(|error| items::ledger_problem(&error))?.seq;
+        let (plugin, release) = (plugin(&app, &id).await?, release(&app, &id, &version).await?);
+        let whole = plugin.value.takedown.clone();
+        if level == release.value.certified.as_ref().map_or(0, |certified| certified.level) {
+            return shown(&app, id, release.value, whole).await.map(axum::Json);
+        }
+        let item = CertifiedItem { level, reason: reason.clone(), after };
+        let (changed, writes) = standing::certified(plugin, &release, (level > 0).then_some(item))?;
+        let fact = Fact::Certified { id: id.clone(), version: version.clone(), level, reason: reason.clone() };
+        let draft = Draft { actor: caller.actor(), fact, private: None };
+        let parts = [id.to_string(), version.to_string(), release.revision.to_string()];
+        let operation = operation("certify", &parts)?;
+        let now = app.clock.now();
+        if let Outcome::Done = items::commit(app.ledger.as_ref(), operation, Some(draft), writes, now).await? {
+            app.bell.ring();
+            return shown(&app, id, changed, whole).await.map(axum::Json);
+        }
+    }
+    Err(Problem::new(Code::Contended, format!("`{id}` {version} met changes by others {ATTEMPTS} times")))
+}
+
 fn place_of((namespace, name, version): &(String, String, String)) -> Result<(PluginId, Version), Problem> {
     Ok((PluginId::new(parse(namespace)?, parse(name)?), parse(version)?))
 }
@@ -192,6 +248,16 @@ async fn shown(app: &App, id: PluginId, item: ReleaseItem, whole: Option<Takedow
             Some(event.await?.event().seq)
         }
     };
+    let certified = match &item.certified {
+        None => None,
+        Some(CertifiedItem { level, reason, after }) => {
+            let event = event_after(ledger, *after, |fact| {
+                matches!(fact, Fact::Certified { id: found, version, level: to, .. }
+                    if *found == id && *version == item.version && to == level)
+            });
+            Some(Certified { level: *level, reason: reason.clone(), seq: event.await?.event().seq })
+        }
+    };
     // The stronger of the two, and its own where both are the same.
     let (subject, takedown) = match (&item.takedown, &whole) {
         (Some(own), Some(whole)) if whole.measure > own.measure => (None, Some(whole)),
@@ -212,6 +278,7 @@ async fn shown(app: &App, id: PluginId, item: ReleaseItem, whole: Option<Takedow
         record: item.record,
         seq,
         yanked_seq,
+        certified,
         id,
     })
 }

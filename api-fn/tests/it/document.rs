@@ -59,6 +59,8 @@ async fn the_count_is_never_below_the_document_and_not_far_above() {
         let body = json!({"version": version, "reason": reason});
         registry.post("/api/v1/plugins/demo/markdown/appeal", &registry.demo, body).await.ok();
     }
+    let body = json!({"level": 9, "reason": reason});
+    registry.post("/api/v1/plugins/demo/markdown/1.0.0/certify", &registry.admin, body).await.ok();
     for summary in ["\"".repeat(200), "b".to_owned()] {
         let body = json!({
             "id": "CVE-2026-1", "severity": "critical", "summary": summary, "affected": ["*"], "link": "https://a.b/",

@@ -29,6 +29,8 @@ enum Deed {
     Unyank(u8, u8),
     /// Does this to a version of a plugin, or to the plugin.
     Stand(&'static str, u8, Option<u8>),
+    /// Certifies a version to a level, or to none.
+    Certify(u8, u8, u8),
     /// Makes one of two flaws known, or withdraws it.
     Flaw(bool, u8, bool),
     /// The clock goes on, or back.
@@ -44,6 +46,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (prop::sample::select(vec!["quarantine", "kill", "restore", "appeal"]), 0u8..3, prop::option::of(0u8..2))
             .prop_map(|(verb, name, version)| Deed::Stand(verb, name, version)),
         2 => (any::<bool>(), 0u8..3, any::<bool>()).prop_map(|(known, name, which)| Deed::Flaw(known, name, which)),
+        2 => (0u8..3, 0u8..2, 0u8..3).prop_map(|(name, version, level)| Deed::Certify(name, version, level)),
         1 => any::<i8>().prop_map(Deed::Wait),
     ]
 }
@@ -86,6 +89,10 @@ async fn carry_out(registry: &Registry, deed: &Deed, published: &mut [u32; 3]) {
                 ),
             };
             registry.post(&path, &registry.admin, body).await;
+        }
+        Deed::Certify(name, minor, level) => {
+            let path = format!("/api/v1/plugins/demo/{}/1.{minor}.0/certify", NAMES[usize::from(*name)]);
+            registry.post(&path, &registry.admin, json!({"level": level, "reason": format!("{level} read it")})).await;
         }
         Deed::Flaw(known, name, which) => {
             let path = format!("/api/v1/plugins/demo/{}/advisories", NAMES[usize::from(*name)]);

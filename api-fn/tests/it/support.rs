@@ -228,7 +228,9 @@ impl Registry {
                 Fact::Released { releases, .. } => {
                     releases.iter().map(|r| format!("{} {}", r.id, r.version)).collect::<Vec<_>>().join(", ")
                 }
-                Fact::Yanked { id, version, .. } | Fact::Unyanked { id, version, .. } => format!("{id} {version}"),
+                Fact::Yanked { id, version, .. }
+                | Fact::Unyanked { id, version, .. }
+                | Fact::Certified { id, version, .. } => format!("{id} {version}"),
                 Fact::NamespaceCreated { namespace } => namespace.to_string(),
                 Fact::TakenDown { id, version, .. }
                 | Fact::Restored { id, version, .. }

@@ -1,4 +1,4 @@
-//! What others than their authors say of releases: takedowns and advisories.
+//! What others than their authors say of releases: takedowns, advisories and certifications.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -315,4 +315,39 @@ async fn needed_by_other(registry: &Registry) -> BTreeSet<Digest> {
     let events = registry.ledger.events(3, 1).await.expect("events");
     let stoa_core::event::Fact::Released { releases, .. } = &events[0].event().fact else { panic!("not a release") };
     releases[0].blobs().map(|blob| blob.digest).collect()
+}
+
+async fn certify(registry: &Registry, key: &Token, level: u64, reason: &str) -> Answer {
+    registry.post(&format!("{PLUGIN}/1.0.0/certify"), key, json!({"level": level, "reason": reason})).await
+}
+
+#[tokio::test]
+async fn the_operator_certifies_a_release_to_a_level_and_takes_that_back_with_one_event_each() {
+    let registry = begun().await;
+    let refused = certify(&registry, &registry.demo, 2, "I like it").await.refused(Code::ScopeMissing);
+    assert_eq!(refused["scope"], "admin");
+    let beyond = certify(&registry, &registry.admin, 10, "It is the best").await.refused(Code::LevelInvalid);
+    assert_eq!(beyond["detail"], "a certification to level 10: 1 to 9 are possible, and 0 takes one back");
+    certify(&registry, &registry.admin, 2, "two\nlines").await.refused(Code::ReasonInvalid);
+    let unknown = format!("{PLUGIN}/1.0.1/certify");
+    let body = json!({"level": 2, "reason": "Unseen"});
+    registry.post(&unknown, &registry.admin, body).await.refused(Code::VersionUnknown);
+
+    let certified = certify(&registry, &registry.admin, 2, "Two of us read it").await.ok();
+    insta::assert_snapshot!(pretty(&certified));
+    assert_eq!(certify(&registry, &registry.admin, 2, "Once more").await.ok(), certified, "it stays as it was");
+    assert_eq!(registry.get(&format!("{PLUGIN}/1.0.0")).await.ok(), certified);
+    let higher = certify(&registry, &registry.admin, 3, "Three of us").await.ok();
+    assert_eq!((&higher["certified"]["level"], &higher["certified"]["seq"]), (&json!(3), &json!(5)));
+    let back = certify(&registry, &registry.admin, 0, "None of us did").await.ok();
+    assert_eq!(back["certified"], Value::Null);
+    assert_eq!(certify(&registry, &registry.admin, 0, "Again").await.ok(), back);
+    insta::assert_snapshot!(registry.facts().await, @r"
+    1 registry genesis
+    2 key_adadadadadad namespace-created demo
+    3 key_dededededede released demo:markdown 1.0.0
+    4 key_adadadadadad certified demo:markdown 1.0.0
+    5 key_adadadadadad certified demo:markdown 1.0.0
+    6 key_adadadadadad certified demo:markdown 1.0.0
+    ");
 }

@@ -61,16 +61,16 @@ pub(super) fn rows(stoa: &str) -> Outcome<Vec<Row>> {
 
     let mut rows = Vec::new();
     for bytes in SIZES {
-        rows.push(author.rounds("an idle registry", bytes, IDLE)?);
+        rows.push(author.rounds("an idle registry", "idle", bytes, IDLE)?);
         eprintln!("publish: {bytes} B, idle: done");
     }
-    rows.push(author.rounds("a registry that was published to just before", SIZES[0], Duration::ZERO)?);
+    rows.push(author.rounds("a registry that was published to just before", "after", SIZES[0], Duration::ZERO)?);
     let (over, others) = (AtomicBool::new(false), Mutex::new((0_u32, Duration::ZERO)));
     let row = thread::scope(|scope| {
         let busy = scope.spawn(|| author.others(&over, &others));
         // What is to be measured begins when others are at it.
         thread::sleep(Duration::from_secs(1));
-        let row = author.rounds("a registry with 20 publishes a second", SIZES[0], Duration::ZERO);
+        let row = author.rounds("a registry with 20 publishes a second", "beside", SIZES[0], Duration::ZERO);
         over.store(true, SeqCst);
         busy.join().map_err(|_| "the others panicked")??;
         row
@@ -110,8 +110,8 @@ impl Author {
 
     /// The whole command: start, checks, publishing, and waiting until a client that verifies sees it. In turn with its
     /// lower bound: the start of the program, and the bytes through a socket, hashed and written.
-    fn rounds(&self, at: &str, bytes: usize, pause: Duration) -> Outcome<Row> {
-        let name = format!("p{bytes}-{}", at.replace(' ', "-"));
+    fn rounds(&self, at: &str, name: &str, bytes: usize, pause: Duration) -> Outcome<Row> {
+        let name = format!("p{bytes}-{name}");
         let (mut found, mut least) = (Vec::new(), Vec::new());
         for round in 0..=ROUNDS {
             let package = self.package(&name, round, bytes)?;

@@ -8,7 +8,7 @@ use stoa_core::{
     version::VersionReq,
 };
 
-use super::{Admin, HostFiles, PluginAt};
+use super::{Admin, HostFiles, PluginAt, ReleaseName};
 
 /// What is to be taken down, and what to say of it.
 #[derive(Debug, Clone, Args)]
@@ -65,6 +65,20 @@ pub(crate) enum TakedownCommand {
     Restore(Objection),
     /// Contradict, as its publisher: it is recorded, and the operator decides.
     Appeal(Objection),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Certify {
+    /// The release, such as `demo:markdown@1.0.0`.
+    pub(crate) release: ReleaseName,
+    /// The level, from 1 to 9; 0 takes a certification back. What each stands for, you say to whom it may concern.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub(crate) level: u8,
+    /// On what ground, in one line: everyone can read it.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) admin: Admin,
 }
 
 #[derive(Debug, Args)]

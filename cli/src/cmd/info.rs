@@ -20,7 +20,7 @@ use crate::{
     args::Info,
     host,
     progress::Spinner,
-    report::{BAD, DIM, Failure, NAME, Output, WARN, chain, harmless},
+    report::{BAD, DIM, Failure, GOOD, NAME, Output, WARN, chain, harmless},
 };
 
 /// How many versions are shown to people; programs get all.
@@ -142,6 +142,14 @@ fn text(document: &Document, standing: Option<&Standing>, seq: u64) -> String {
         let _infallible = writeln!(text, "{DIM}{}{DIM:#}", harmless(repository));
     }
     if let Some((_, newest)) = document.newest() {
+        if let Some(certified) = &newest.certified {
+            let _infallible = writeln!(
+                text,
+                "  {GOOD}certified to level {}{GOOD:#} {}",
+                certified.level,
+                harmless(&certified.reason)
+            );
+        }
         for export in &newest.exports {
             let _infallible = writeln!(text, "  exports {}", export.name);
         }

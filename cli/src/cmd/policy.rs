@@ -156,7 +156,7 @@ fn text(policy: &Policy, verdict: &Verdict) -> String {
         let _ = match &check.outcome {
             Outcome::Allowed => writeln!(out, "  {GOOD}✓{GOOD:#} {}: it is allowed", place(policy, check)),
             Outcome::Met(requirement) => {
-                writeln!(out, "  {GOOD}✓{GOOD:#} {}: it has to {requirement}, and does", place(policy, check))
+                writeln!(out, "  {GOOD}✓{GOOD:#} {}: it has to {requirement}, and that is so", place(policy, check))
             }
             Outcome::Refused(why) => {
                 let hint = refusals.next().map(|refusal| refusal.hint()).unwrap_or_default();

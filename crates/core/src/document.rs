@@ -14,7 +14,7 @@ use crate::{
     event::{Event, Fact},
     id::PluginId,
     release::{BlobRef, Dependency, Export, Import, Kind, Release, Runtime},
-    standing::Takedown,
+    standing::{Certified, Takedown},
     time::Time,
     version::Version,
 };
@@ -99,6 +99,8 @@ pub struct Listing {
     pub state: State,
     /// How it was taken down by itself: [`Document::takedown_of`] counts its plugin in.
     pub takedown: Option<Takedown>,
+    /// To which level the operator certified it.
+    pub certified: Option<Certified>,
 }
 
 impl Listing {
@@ -209,6 +211,7 @@ pub fn touched(event: &Event) -> Vec<PluginId> {
         | Fact::TakenDown { id, .. }
         | Fact::Restored { id, .. }
         | Fact::Appealed { id, .. }
+        | Fact::Certified { id, .. }
         | Fact::AdvisoryPublished { id, .. }
         | Fact::AdvisoryWithdrawn { id, .. } => vec![id.clone()],
         _ => Vec::new(),
@@ -372,6 +375,7 @@ impl Listing {
             attestations: Attestations::default(),
             state: State::Listed,
             takedown: None,
+            certified: None,
         })
     }
 }

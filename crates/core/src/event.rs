@@ -12,7 +12,7 @@ use crate::{
     id::{Namespace, PluginId},
     lock::Exact,
     release::Release,
-    standing::{Cause, Measure},
+    standing::{Cause, Measure, check_level},
     text::hidden,
     time::Time,
     trust::KeyId,
@@ -179,6 +179,17 @@ pub enum Fact {
         /// The advisory.
         advisory: AdvisoryId,
         /// Why, for people.
+        reason: String,
+    },
+    /// The operator certified a release, or took that back.
+    Certified {
+        /// The plugin.
+        id: PluginId,
+        /// The version.
+        version: Version,
+        /// From 1 to [`crate::standing::MAX_CERTIFICATION`]; 0: it is certified no more.
+        level: u8,
+        /// On what ground, for people.
         reason: String,
     },
     /// A private part or a blob was erased for good; a rebuild expects the hole.
@@ -476,6 +487,9 @@ impl Event {
                 check_releases(releases).and_then(|()| check_attestations(releases, attestations)).or_else(refuse)
             }
             Fact::PublisherKeyRevoked { reason, .. } => check_reason(reason).or_else(refuse),
+            Fact::Certified { level, reason, .. } => {
+                check_level(*level).and_then(|()| check_reason(reason)).or_else(refuse)
+            }
             Fact::OfflineInstalled { offline } => check_offline(offline).or_else(refuse),
             Fact::Yanked { reason, .. }
             | Fact::Unyanked { reason, .. }

@@ -1,4 +1,4 @@
-//! What others than its author say of a release: that it was taken down, and its known flaws.
+//! What others than its author say of a release: that it was taken down, its known flaws, and to which level it was certified.
 //!
 //! | measure | new resolutions | fetching | what is locked and kept by a host | bytes |
 //! |---|---|---|---|---|
@@ -164,6 +164,48 @@ impl fmt::Display for Takedown {
         let day: String = self.at.to_string().chars().take(10).collect();
         let reason: String = self.reason.chars().take(200).collect();
         write!(f, "{} {day} ({}: {reason:?})", self.measure.state(), self.cause)
+    }
+}
+
+/// The highest level of certification; 1 is the lowest.
+pub const MAX_CERTIFICATION: u8 = 9;
+
+/// That the operator certified a release. What each level stands for, they say; hosts require one by policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certified {
+    /// From 1 to [`MAX_CERTIFICATION`].
+    pub level: u8,
+    /// On what ground, for people: at most [`crate::event::MAX_REASON`] characters.
+    pub reason: String,
+    /// The event that did it.
+    pub seq: u64,
+    /// Its time.
+    pub at: Time,
+}
+
+impl Certified {
+    /// Checks the bounds that the type itself does not hold.
+    ///
+    /// # Errors
+    /// The rule that does not hold, as a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        if self.level == 0 {
+            return Err(format!("a certification to level 0: 1 to {MAX_CERTIFICATION} are possible"));
+        }
+        check_level(self.level).and_then(|()| check_reason(&self.reason))
+    }
+}
+
+/// Checks a level that an event gives: 0 takes a certification back.
+///
+/// # Errors
+/// The rule that does not hold, as a sentence.
+pub fn check_level(level: u8) -> Result<(), String> {
+    match level {
+        0..=MAX_CERTIFICATION => Ok(()),
+        _ => Err(format!(
+            "a certification to level {level}: 1 to {MAX_CERTIFICATION} are possible, and 0 takes one back"
+        )),
     }
 }
 

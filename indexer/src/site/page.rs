@@ -211,6 +211,7 @@ struct VersionView<'v> {
     /// Why.
     whys: Vec<String>,
     is_shown: bool,
+    certified: Option<(u8, &'v str)>,
 }
 
 impl<'v> Plugin<'v> {
@@ -353,7 +354,7 @@ fn notices(page: &PluginPage, row: &VersionRow) -> Vec<Notice> {
         });
     }
     let mut open: Vec<&Open> = row.standing.advisories.iter().collect();
-    open.sort_by(|a, b| b.advisory.content.severity.cmp(&a.advisory.content.severity));
+    open.sort_by_key(|open| std::cmp::Reverse(open.advisory.content.severity));
     notices.extend(open.into_iter().map(|open| {
         let content = &open.advisory.content;
         let advice = match (&open.fixed_in, content.severity) {
@@ -478,6 +479,7 @@ impl<'v> VersionView<'v> {
             marks: marks(row),
             whys: whys(row),
             is_shown: row.version == page.version,
+            certified: row.certified.as_ref().map(|certified| (certified.level, certified.reason.as_str())),
         }
     }
 }

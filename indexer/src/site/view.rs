@@ -12,7 +12,7 @@ use stoa_core::{
     document::State,
     id::PluginId,
     release::{BlobRef, Dependency, Export, Import, Kind},
-    standing::{Standing, Takedown},
+    standing::{Certified, Standing, Takedown},
     time::Time,
     version::{Version, VersionReq},
 };
@@ -168,4 +168,6 @@ pub struct VersionRow {
     pub state: State,
     /// What others say of it.
     pub standing: Standing,
+    /// To which level the operator certified it.
+    pub certified: Option<Certified>,
 }

@@ -8,7 +8,7 @@ use stoa_core::{
     document::State,
     id::PluginId,
     release::{BlobRef, Dependency, Export, Import, Kind, OnFailure, Provider},
-    standing::{Cause, Measure, Open, Standing, Takedown},
+    standing::{Cause, Certified, Measure, Open, Standing, Takedown},
     time::{DAY, Time},
 };
 use stoa_indexer::site::{
@@ -54,6 +54,7 @@ pub(crate) fn row(version: &str, day_of: i64, seq: u64, size: u64) -> VersionRow
         record: Digest::of(format!("record {version} {seq}").as_bytes()),
         state: State::Listed,
         standing: Standing::default(),
+        certified: None,
     }
 }
 
@@ -111,7 +112,15 @@ pub(crate) fn markdown() -> PluginPage {
             row("1.0.0", 0, 3, 44_902),
             yanked(row("1.1.0", 21, 17, 47_018), "Tables without a header row made it trap; fixed in 1.1.1.", 24),
             row("1.1.1", 23, 19, 47_033),
-            row("1.2.0", 64, 88, 48_211),
+            VersionRow {
+                certified: Some(Certified {
+                    level: 2,
+                    reason: "Read by two of us, and fuzzed for a day.".into(),
+                    seq: 90,
+                    at: day(66),
+                }),
+                ..row("1.2.0", 64, 88, 48_211)
+            },
             row("2.0.0-rc.1", 101, 141, 51_740),
         ],
         ..plugin("demo:markdown", "1.2.0", "Renders CommonMark, with tables and footnotes, to HTML.")

@@ -4,7 +4,7 @@ use super::{Document, DocumentError, State};
 use crate::{
     advisory::{Advisory, Listed},
     event::{Event, Fact},
-    standing::{Open, Standing, Takedown},
+    standing::{Certified, Open, Standing, Takedown},
     version::Version,
 };
 
@@ -54,6 +54,12 @@ impl Document {
                 if let Some(takedown) = self.slot(version.as_ref(), event.seq)? {
                     takedown.appealed = Some(event.time);
                 }
+            }
+            Fact::Certified { version, level, reason, .. } => {
+                let unknown =
+                    || DocumentError::Unknown { seq: event.seq, id: self.id.clone(), version: version.clone() };
+                let certified = Certified { level: *level, reason: reason.clone(), seq: event.seq, at: event.time };
+                self.releases.get_mut(version).ok_or_else(unknown)?.certified = (*level > 0).then_some(certified);
             }
             Fact::AdvisoryPublished { advisory, .. } => {
                 let before = self.advisories.get(&advisory.id);

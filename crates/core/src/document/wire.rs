@@ -15,7 +15,7 @@ use crate::{
     id::PluginId,
     interface::{ExternName, TypeHash},
     release::{BlobRef, Dependency, Export, Import, Kind, Provider, Runtime},
-    standing::Takedown,
+    standing::{Certified, Takedown},
     time::Time,
     version::Version,
 };
@@ -92,6 +92,8 @@ struct Row {
     yanked: Option<Yanked>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     takedown: Option<Takedown>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certified: Option<Certified>,
     /// Names of fields of this row that a reader must know, or skip the release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     must_understand: Vec<String>,
@@ -197,6 +199,7 @@ impl Row {
                 State::Yanked { reason, at } => Some(Yanked { reason: reason.clone(), at: *at }),
             },
             takedown: listing.takedown.clone(),
+            certified: listing.certified.clone(),
             must_understand: Vec::new(),
         }
     }
@@ -250,6 +253,7 @@ impl Row {
                 Some(Yanked { reason, at }) => State::Yanked { reason, at },
             },
             takedown: self.takedown,
+            certified: self.certified,
         };
         Ok((version, listing))
     }
@@ -297,6 +301,10 @@ impl TryFrom<Document> for super::Document {
             releases.values().filter_map(|listing: &Listing| listing.takedown.as_ref()).chain(&wire.takedown);
         if let Some(rule) = takedowns.filter_map(|takedown| takedown.check().err()).next() {
             return Err(DocumentError::Unreadable(format!("a takedown: {rule}")));
+        }
+        let certified = releases.values().filter_map(|listing: &Listing| listing.certified.as_ref());
+        if let Some(rule) = certified.filter_map(|certified| certified.check().err()).next() {
+            return Err(DocumentError::Unreadable(rule));
         }
         let Document { id, kind, seq, takedown, .. } = wire;
         Ok(Self { id, kind, seq, about, takedown, advisories, releases, newer })

@@ -84,6 +84,7 @@ fn the_decision_digest_ignores_order_and_sees_every_grant() {
         attestations: Default::default(),
         state: crate::document::State::Listed,
         takedown: None,
+        certified: None,
     };
     let both = decision_digest(&listing(&["net.http", "clock"], &["wasi:0.2"]));
     assert_eq!(both, decision_digest(&listing(&["clock", "net.http"], &["wasi:0.2"])));

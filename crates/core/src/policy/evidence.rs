@@ -28,7 +28,7 @@ pub struct Evidence {
     pub advisories: Option<Vec<Advisory>>,
     /// Whether it is quarantined.
     pub quarantined: Option<bool>,
-    /// The level to which it is certified; 0 is none. No log has a fact of this kind yet, so that nothing fills it.
+    /// The level to which the registry's operator certified it, as the signed document says; 0 is none.
     pub certification: Option<u32>,
 }
 
@@ -38,6 +38,7 @@ impl Evidence {
         Self {
             advisories: Some(standing.advisories.iter().map(Advisory::from).collect()),
             quarantined: Some(standing.quarantined().is_some()),
+            certification: Some(listing.certified.as_ref().map_or(0, |certified| u32::from(certified.level))),
             ..Self::published(listing.published_at)
         }
     }

@@ -199,10 +199,6 @@ impl Refusal {
             Why::Unlisted { id } => {
                 format!("a rule with `match = {{ plugin = \"{id}\" }}` and `allow = true` would let it through")
             }
-            Why::Unknown { requirement: Requirement::Certification(_) } => format!(
-                "nobody certifies releases in this format of the index, so that nothing satisfies `certification`: take the \
-                 requirement out of the rule, or except `{id}` from it"
-            ),
             Why::Unknown { requirement } => format!(
                 "nothing that this index has can satisfy `{}`: take the requirement out of the rule, or except `{id}` from it",
                 requirement.key()
@@ -221,7 +217,7 @@ impl Refusal {
             Why::Advisories { open } => fixed(open),
             Why::Quarantined => "wait until it is restored, or lock another version".to_owned(),
             Why::Certification { wanted, .. } => {
-                format!("a release that is certified to level {wanted} or higher would do")
+                format!("a release that the registry's operator certified to level {wanted} or higher would do")
             }
         }
     }

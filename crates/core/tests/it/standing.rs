@@ -6,7 +6,7 @@ use stoa_core::{
     document::{Document, DocumentError},
     event::Fact,
     id::PluginId,
-    standing::{Cause, Measure, Takedown},
+    standing::{Cause, Certified, Measure, Takedown},
     version::Version,
 };
 
@@ -252,4 +252,43 @@ proptest! {
             prop_assert_eq!(down, !offered.contains(&version.to_string()));
         }
     }
+}
+
+fn certified(text: &str, level: u8) -> Fact {
+    Fact::Certified { id: id(), version: version(text), level, reason: "two of us read it".into() }
+}
+
+#[test]
+fn a_certification_is_of_one_release_until_it_is_taken_back_or_another_is_given() {
+    let level = |document: &Document, text: &str| document.releases[&version(text)].certified.clone();
+    let once = document(&[two(), vec![certified("1.0.0", 2)]].concat());
+    let found = level(&once, "1.0.0").expect("a certification");
+    assert_eq!((found.level, found.seq, found.reason.as_str()), (2, 4, "two of us read it"));
+    assert!(found.at > once.releases[&version("1.1.0")].published_at, "its time is the event's");
+    assert_eq!(level(&once, "1.1.0"), None, "the next release is another");
+    let higher = document(&[two(), vec![certified("1.0.0", 2), certified("1.0.0", 9)]].concat());
+    assert_eq!(level(&higher, "1.0.0").map(|found| (found.level, found.seq)), Some((9, 5)));
+    let back = document(&[two(), vec![certified("1.0.0", 2), certified("1.0.0", 0)]].concat());
+    assert_eq!(back.releases, document(&two()).releases);
+    let error = folded(&[two(), vec![certified("1.2.0", 1)]].concat()).expect_err("no such release");
+    assert_eq!(
+        error.to_string(),
+        "event 4 speaks of `demo:markdown` 1.2.0, which the document of `demo:markdown` does not have"
+    );
+}
+
+#[test]
+fn a_document_with_a_level_that_there_is_not_is_refused() {
+    let text = String::from_utf8(document(&[two(), vec![certified("1.0.0", 2)]].concat()).to_bytes().expect("bytes"));
+    let text = text.expect("text");
+    for (level, rule) in [
+        ("0", "a certification to level 0: 1 to 9 are possible"),
+        ("10", "a certification to level 10: 1 to 9 are possible, and 0 takes one back"),
+    ] {
+        let forged = text.replace(r#""level":2"#, &format!(r#""level":{level}"#));
+        let error = Document::read(&id(), forged.as_bytes()).expect_err("refused");
+        assert!(error.to_string().contains(rule), "{error}");
+    }
+    let sane = Certified { level: 9, reason: "a".into(), seq: 1, at: stoa_core::time::Time::from_unix(1) };
+    assert_eq!(sane.check(), Ok(()));
 }

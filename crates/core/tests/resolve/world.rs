@@ -84,6 +84,7 @@ impl World {
             attestations: Default::default(),
             state,
             takedown: None,
+            certified: None,
         };
         let kind = if flags.contains(&"interface") { Kind::Interface } else { Kind::Plugin };
         let empty = || Known::Document(document(id.clone(), kind));

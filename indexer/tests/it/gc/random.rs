@@ -67,13 +67,18 @@ async fn check(steps: &[Step]) {
                 match collector(&world, &blobs).run(USUAL, world.now().plus(seconds)).await {
                     // A look at a wrong time and a count from a wrong time: each takes of the grace what it is wrong by.
                     Ok(_) => wrong_by = wrong_by.max(2 * seconds.abs()),
-                    Err(GcError::Clock { .. }) => assert_ne!(seconds, 0, "the right clock is refused"),
+                    // Who collected ahead of time may have recorded a purge then: the right clock is behind the log.
+                    Err(GcError::Clock { .. }) => assert!(seconds != 0 || wrong_by > 0, "the right clock is refused"),
                     Err(error) => panic!("{error:?}"),
                 }
                 hosts.read(&world, &blobs, wrong_by).await;
             }
         }
         hosts.sync(&world, &blobs).await;
+    }
+    if wrong_by > 0 {
+        // Until the log is not ahead of the right clock any more.
+        world.wait(wrong_by / 2);
     }
     index(&world, &blobs).await;
     collect(&world, &blobs, USUAL).await;
