@@ -78,6 +78,12 @@ pub(crate) enum Command {
     Info(Info),
     /// Resolve `plugins.toml` and write `plugins.lock`.
     Lock(Lock),
+    /// Take newer versions into `plugins.lock`: of everything, or of what is named.
+    Update(Update),
+    /// Show why a plugin is in `plugins.lock`, and what decides its version.
+    Why(Why),
+    /// Show what `plugins.lock` names as a tree.
+    Tree(Tree),
     /// Fetch and verify everything that `plugins.lock` names, so that it runs offline.
     Fetch(Fetch),
     /// Run one function of a plugin.

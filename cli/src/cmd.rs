@@ -19,8 +19,10 @@ pub(crate) mod publish;
 pub(crate) mod publisher;
 pub(crate) mod run;
 pub(crate) mod takedown;
+pub(crate) mod tree;
 pub(crate) mod trust;
 pub(crate) mod vitals;
+pub(crate) mod why;
 pub(crate) mod yank;
 
 use stoa_core::time::Time;
@@ -33,7 +35,7 @@ pub(crate) fn now() -> Time {
 
 /// A failure to choose or fetch, with everything that a resolver has to say.
 pub(crate) fn explain(error: stoa_loader::PlanningError) -> crate::report::Failure {
-    use crate::report::{Failure, chain};
+    use crate::report::{Failure, chain, is_offline};
     let resolve = match error {
         stoa_loader::PlanningError::Registry(refused) => return refused.into(),
         stoa_loader::PlanningError::Policy(ref refusals) => return policy::refused(&error, refusals),
@@ -58,6 +60,7 @@ pub(crate) fn explain(error: stoa_loader::PlanningError) -> crate::report::Failu
                 .hint("connect to the registry once, or run what `plugins.lock` names: `--locked`");
         }
         stoa_loader::PlanningError::Resolve(resolve) => resolve,
+        other if is_offline(&other) => return Failure::new(chain(&other)).offline(),
         other => return Failure::new(chain(&other)),
     };
     let resolve = &resolve;

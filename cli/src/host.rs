@@ -55,9 +55,13 @@ pub(crate) fn cache(path: Option<&std::path::Path>) -> Result<Cache, Failure> {
 
 /// The signed index; what is kept must do where `offline`, or where the registry is away.
 pub(crate) async fn sync<'r>(registry: &'r Registry, offline: bool, output: Output) -> Result<Snapshot<'r>, Failure> {
-    let refresh = if offline { Refresh::Never } else { Refresh::IfStale };
+    sync_as(registry, if offline { Refresh::Never } else { Refresh::IfStale }, output).await
+}
+
+/// The same, where the caller says how new it has to be.
+pub(crate) async fn sync_as(registry: &Registry, refresh: Refresh, output: Output) -> Result<Snapshot<'_>, Failure> {
     let snapshot = match registry.sync(refresh).await {
-        Err(RegistryError::Transport(away)) if !offline => match registry.cached().await {
+        Err(RegistryError::Transport(away)) if refresh != Refresh::Never => match registry.cached().await {
             Ok(kept) => {
                 output.note(format_args!("{WARN}offline{WARN:#}: {away}; going on with the verified copy"));
                 kept

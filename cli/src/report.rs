@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use anstyle::{AnsiColor, Style};
 use stoa_core::trust::Attack;
-use stoa_loader::RegistryError;
+use stoa_loader::{RegistryError, TransportError};
 
 /// Green: done. Red: refused. Yellow: look here. Dim: detail.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -35,6 +35,14 @@ impl Failure {
     pub(crate) fn code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
         self
+    }
+
+    /// Something is not kept that would have to be asked for.
+    pub(crate) fn offline(self) -> Self {
+        self.code("not-kept").hint(
+            "it is not in the cache: give the command once without `--offline` or `--frozen`, or `stoa fetch` before the \
+             connection goes",
+        )
     }
 
     /// What came from a registry was refused: says what that may mean, and that nothing of it was taken.
@@ -71,9 +79,26 @@ impl<E: Error + 'static> From<E> for Failure {
                 failure.refused(attack).code("refused-unsigned").hint(hint)
             }
             (_, Some(attack)) => failure.refused(attack),
+            _ if is_offline(&error) => failure.offline(),
             _ => failure,
         }
     }
+}
+
+/// Whether nothing but a connection that may not be opened stands in the way.
+pub(crate) fn is_offline(error: &(dyn Error + 'static)) -> bool {
+    let offline = |error: &TransportError| matches!(error, TransportError::Offline { .. });
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let transport = error.downcast_ref::<TransportError>();
+        if transport.is_some_and(offline)
+            || matches!(error.downcast_ref(), Some(RegistryError::Transport(error)) if offline(error))
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// An error and its causes on one line, each once.

@@ -26,3 +26,4 @@ mod serve;
 mod signer;
 mod takedown;
 mod tree;
+mod update;

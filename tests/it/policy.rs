@@ -161,15 +161,15 @@ fn an_update_that_reaches_further_or_lost_its_signature_is_locked_only_when_it_i
          http.out = { allow = [\"https://collector.example\"], reason = \"Counts its users\" }\n",
     ));
     let before = locked();
-    case("wider", &host.stoa(&["lock", "--update"]).refusal());
+    case("wider", &host.stoa(&["update"]).refusal());
     assert_eq!(locked(), before, "nothing was changed");
     host.stoa(&["fetch"]).text();
-    case("another is accepted", &host.stoa(&["lock", "--update", "--accept", "demo:other"]).refusal());
-    case("accepted", &host.stoa(&["lock", "--update", "--accept", "demo:answer"]).text());
+    case("another is accepted", &host.stoa(&["update", "--accept", "demo:other"]).refusal());
+    case("accepted", &host.stoa(&["update", "--accept", "demo:answer"]).text());
     host.stoa(&["fetch"]).text();
 
     publish(&asking(&stage, "1.2.0", "clock = { allow = [\"coarse\"], reason = \"Shows the time\" }\n"));
-    case("narrower", &host.stoa(&["lock", "--update"]).text());
+    case("narrower", &host.stoa(&["update"]).text());
 
     // As if a lock had been made while the publisher signed.
     let signed = locked().replace("publisher = \"none\"", &format!("publisher = \"{}\"", "5".repeat(64)));
@@ -214,12 +214,12 @@ fn what_a_plugin_asks_for_is_shown_agreed_to_and_asked_again_only_when_it_grows(
     assert_eq!(run(&server.url).text(), "42\n");
 
     publish("1.1.0", &web("\"https://api.a.example\""));
-    host.stoa(&["lock", "--update"]).text();
+    host.stoa(&["update"]).text();
     host.stoa(&["fetch"]).text();
 
     publish("1.2.0", &web("\"https://api.a.example\", \"https://*.b.example\""));
-    case("an update that grows", &host.stoa(&["lock", "--update"]).refusal());
-    host.stoa(&["lock", "--update", "--accept", "demo:answer"]).text();
+    case("an update that grows", &host.stoa(&["update"]).refusal());
+    host.stoa(&["update", "--accept", "demo:answer"]).text();
     case("what grew is asked", &host.stoa(&["fetch"]).refusal());
     case("the difference", &host.stoa(&["caps", "demo:answer@1.2.0", "--from", "1.1.0"]).text());
     case("and back", &host.stoa(&["caps", "demo:answer@1.1.0", "--from", "1.0.0"]).text());

@@ -39,22 +39,70 @@ pub(crate) struct HostFiles {
 pub(crate) struct Lock {
     #[command(flatten)]
     pub(crate) files: HostFiles,
-    /// Take the newest versions of everything, whatever the lock says.
-    #[arg(long)]
-    pub(crate) update: bool,
-    /// Change nothing: fail where the lock does not hold.
-    #[arg(long, conflicts_with = "update")]
-    pub(crate) locked: bool,
+    #[command(flatten)]
+    pub(crate) locking: Locking,
     /// Agree to what is new in an update of this plugin: more capabilities, another publisher's key, no signature. May be
     /// given several times.
-    #[arg(long, value_name = "PLUGIN", conflicts_with = "locked")]
+    #[arg(long, value_name = "PLUGIN", conflicts_with_all = ["locked", "frozen"])]
     pub(crate) accept: Vec<PluginId>,
+}
+
+/// What a script says that wants no surprise.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Locking {
+    /// Change nothing: fail where the lock does not hold.
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Both `--locked` and `--offline`.
+    #[arg(long)]
+    pub(crate) frozen: bool,
+}
+
+impl Locking {
+    /// The files, offline where that is said.
+    pub(crate) fn of(self, files: &HostFiles) -> HostFiles {
+        HostFiles { offline: files.offline || self.frozen, ..files.clone() }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Update {
+    #[command(flatten)]
+    pub(crate) files: HostFiles,
+    /// Take the newest version of this plugin that fits, and keep the others where that is possible. May be given several
+    /// times; without it everything is updated.
+    #[arg(long, short, value_name = "PLUGIN")]
+    pub(crate) plugin: Vec<PluginId>,
+    /// Agree to what is new in an update of this plugin: more capabilities, another publisher's key, no signature. May be
+    /// given several times.
+    #[arg(long, value_name = "PLUGIN")]
+    pub(crate) accept: Vec<PluginId>,
+    /// Tell what would change, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// The plugin, such as `demo:markdown`.
+    pub(crate) plugin: PluginId,
+    #[command(flatten)]
+    pub(crate) files: HostFiles,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tree {
+    #[command(flatten)]
+    pub(crate) files: HostFiles,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Fetch {
     #[command(flatten)]
     pub(crate) files: HostFiles,
+    /// It never changes the lock: `--locked` says what is so anyway.
+    #[command(flatten)]
+    pub(crate) locking: Locking,
 }
 
 #[derive(Debug, Args)]

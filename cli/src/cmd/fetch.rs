@@ -12,13 +12,12 @@ use crate::{
 };
 
 pub(crate) async fn run(args: &args::Fetch, output: Output) -> Result<(), Failure> {
-    let files = Files::read(&args.files)?;
-    if files.lock.is_none() {
-        return Err(Failure::new(format!("there is no `{}`", args.files.lock.display())).hint("run `stoa lock` first"));
-    }
-    let registry = files.open(&args.files).await?;
+    let paths = args.locking.of(&args.files);
+    let files = Files::read(&paths)?;
+    files.locked(&paths)?;
+    let registry = files.open(&paths).await?;
     let spinner = Spinner::start(output, "checking the lock against the signed index");
-    let (resolution, _) = files.resolve(&registry, Mode::Locked, args.files.offline, output).await?;
+    let (resolution, _) = files.resolve(&registry, Mode::Locked, paths.offline, output).await?;
     drop(spinner);
     // Before anything moves on the terminal again: this may ask.
     registry.grants(&resolution).await.map_err(super::explain)?;

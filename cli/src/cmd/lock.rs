@@ -9,7 +9,7 @@ use stoa_core::{
     resolve::{Ask, Diff, Mode, Resolution, ResolveOptions},
     wanted::Wanted,
 };
-use stoa_loader::{PlanningError, Registry, TrustRoot};
+use stoa_loader::{PlanningError, Refresh, Registry, TrustRoot};
 
 use super::policy;
 use crate::{
@@ -20,21 +20,52 @@ use crate::{
 };
 
 pub(crate) async fn run(args: &args::Lock, output: Output) -> Result<(), Failure> {
-    let files = Files::read(&args.files)?;
-    let mode = match (args.locked, args.update) {
-        (true, _) => Mode::Locked,
-        (_, true) => Mode::UpdateAll,
-        _ => Mode::Keep,
+    let paths = args.locking.of(&args.files);
+    let locked = args.locking.locked || args.locking.frozen;
+    let mode = if locked { Mode::Locked } else { Mode::Keep };
+    change(&paths, mode, &args.accept, !locked, output).await
+}
+
+pub(crate) async fn update(args: &args::Update, output: Output) -> Result<(), Failure> {
+    let mode = match args.plugin.is_empty() {
+        true => Mode::UpdateAll,
+        false => {
+            let files = Files::read(&args.files)?;
+            let lock = files.locked(&args.files)?;
+            if let Some(unknown) = args.plugin.iter().find(|id| !lock.entries.contains_key(*id)) {
+                return Err(not_locked(unknown, &args.files));
+            }
+            Mode::Update(args.plugin.iter().cloned().collect())
+        }
     };
-    let registry = files.open(&args.files).await?;
+    change(&args.files, mode, &args.accept, !args.dry_run, output).await
+}
+
+/// A plugin is asked about that the lock does not name.
+pub(crate) fn not_locked(id: &PluginId, files: &HostFiles) -> Failure {
+    Failure::new(format!("`{}` has no plugin `{id}`", files.lock.display()))
+        .code("not-locked")
+        .hint("`stoa tree` shows what it has; a plugin that `plugins.toml` asks for comes in by `stoa lock`")
+}
+
+/// Resolves, and writes the lock where that is wanted and it is another.
+async fn change(
+    paths: &HostFiles,
+    mode: Mode,
+    accepted: &[PluginId],
+    write: bool,
+    output: Output,
+) -> Result<(), Failure> {
+    let files = Files::read(paths)?;
+    let registry = files.open(paths).await?;
     let spinner = Spinner::start(output, "resolving against the signed index");
-    let (mut resolution, lock) = files.resolve(&registry, mode, args.files.offline, output).await?;
+    let (mut resolution, lock) = files.resolve(&registry, mode, paths.offline, output).await?;
     drop(spinner);
-    consent(&mut resolution, &args.accept, output)?;
-    let path = &args.files.lock;
+    consent(&mut resolution, accepted, output)?;
+    let path = &paths.lock;
     let text = lock.print();
     let old = std::fs::read_to_string(path).unwrap_or_default();
-    if !args.locked && text != old {
+    if write && text != old {
         replace(path, &text)?;
     }
     for left in &resolution.left_out {
@@ -49,12 +80,12 @@ pub(crate) async fn run(args: &args::Lock, output: Output) -> Result<(), Failure
     }
     let diff = &resolution.diff;
     let json = json!({
-        "lock": path, "plugins": resolution.plugins.len(),
+        "lock": path, "plugins": resolution.plugins.len(), "written": write && text != old,
         "added": diff.added, "removed": diff.removed,
         "changed": diff.changed.iter().map(|c| json!({"id": c.id, "from": c.from, "to": c.to})).collect::<Vec<_>>(),
         "publishers": lock.entries.iter().map(|(id, entry)| (id.to_string(), entry.publisher)).collect::<BTreeMap<_, _>>(),
     });
-    output.result(shown(diff, &lock, path), &json);
+    output.result(shown(diff, &lock, path, write), &json);
     Ok(())
 }
 
@@ -99,7 +130,7 @@ fn replace(path: &Path, text: &str) -> Result<(), Failure> {
     write().map_err(|e: std::io::Error| Failure::new(format!("`{}` can not be written: {e}", path.display())))
 }
 
-fn shown(diff: &Diff, lock: &Lock, path: &Path) -> String {
+fn shown(diff: &Diff, lock: &Lock, path: &Path, write: bool) -> String {
     let by = |id: &PluginId| lock.entries.get(id).map(|entry| signer(entry.publisher)).unwrap_or_default();
     let mut lines: Vec<String> = Vec::new();
     lines.extend(diff.added.iter().map(|exact| format!("{GOOD}+{GOOD:#} {exact}  {DIM}{}{DIM:#}", by(&exact.id))));
@@ -109,7 +140,11 @@ fn shown(diff: &Diff, lock: &Lock, path: &Path) -> String {
             .map(|c| format!("{WARN}~{WARN:#} {} {} → {}  {DIM}{}{DIM:#}", c.id, c.from, c.to, by(&c.id))),
     );
     lines.extend(diff.removed.iter().map(|exact| format!("{BAD}-{BAD:#} {exact}")));
-    let what = if diff.is_empty() { "nothing changes" } else { "locked" };
+    let what = match (diff.is_empty(), write) {
+        (true, _) => "nothing changes",
+        (false, true) => "locked",
+        (false, false) => "would be locked",
+    };
     let count = lock.entries.len();
     lines.push(format!("{GOOD}{what}{GOOD:#}: {count} plugins in {NAME}{}{NAME:#}{DIM}{DIM:#}", path.display()));
     lines.join("\n")
@@ -148,6 +183,13 @@ impl Files {
         Ok(Self { wanted, lock })
     }
 
+    /// The lock, which has to be there.
+    pub(crate) fn locked(&self, args: &HostFiles) -> Result<&Lock, Failure> {
+        self.lock
+            .as_ref()
+            .ok_or_else(|| Failure::new(format!("there is no `{}`", args.lock.display())).hint("run `stoa lock` first"))
+    }
+
     /// The one registry of the file.
     fn registry(&self) -> Result<(Name, &stoa_core::wanted::Registry), Failure> {
         let mut all = self.wanted.registries().iter();
@@ -174,7 +216,13 @@ impl Files {
         offline: bool,
         output: Output,
     ) -> Result<(Resolution, Lock), Failure> {
-        let snapshot = host::sync(registry, offline, output).await?;
+        // Who asks for what is newest does not mean as of a minute ago.
+        let refresh = match mode {
+            _ if offline => Refresh::Never,
+            Mode::Update(_) | Mode::UpdateAll => Refresh::Always,
+            _ => Refresh::IfStale,
+        };
+        let snapshot = host::sync_as(registry, refresh, output).await?;
         let offer = host::host(registry)?.offer().to_core();
         let options = ResolveOptions::new(self.registry()?.0).with_mode(mode);
         let resolution = snapshot.resolve(&self.wanted, self.lock.as_ref(), &offer, &options).await;

@@ -6,6 +6,7 @@ mod faults;
 mod lock;
 mod messages;
 mod random;
+mod resolvo;
 mod rules;
 mod verify;
 mod world;

@@ -8,6 +8,7 @@ use stoa_core::{
 };
 
 use crate::{
+    resolvo,
     verify::{Choice, brute_force, in_order, verify},
     world::{World, options, wishes},
 };
@@ -99,6 +100,12 @@ fn as_granted(wanted: &Wanted, resolution: &Resolution) -> Wanted {
     Wanted::new(wanted.registries().clone(), plugins.collect()).expect("wishes")
 }
 
+/// The wishes, every one of them required.
+fn required(wanted: &Wanted) -> Wanted {
+    let plugins = wanted.plugins().iter().cloned().map(|want| stoa_core::wanted::Want { optional: false, ..want });
+    Wanted::new(wanted.registries().clone(), plugins.collect()).expect("wishes")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -117,6 +124,23 @@ proptest! {
                 prop_assert!(!brute_force(&wanted, &world), "{}", explanation);
                 prop_assert!((1..=3).contains(&explanation.sentences().len()));
             }
+            Err(other) => prop_assert!(false, "{}", other.report()),
+        }
+    }
+
+    #[test]
+    fn another_solver_finds_an_answer_where_this_one_does_and_nowhere_else((text, lines) in registry(14, false)) {
+        let (world, wanted) = (World::of(&text), required(&wishes(&lines)));
+        let theirs = resolvo::solve(&wanted, &world);
+        if let Some(choice) = &theirs {
+            prop_assert_eq!(verify(&wanted, &world, choice), Ok(()), "resolvo's answer");
+        }
+        match resolve(&wanted, None, &world.offer, &world.documents, &options()) {
+            Ok(resolution) => {
+                prop_assert_eq!(verify(&wanted, &world, &choice(&resolution)), Ok(()));
+                prop_assert!(theirs.is_some(), "resolvo finds no answer");
+            }
+            Err(ResolveError::Unsatisfiable(explanation)) => prop_assert!(theirs.is_none(), "{explanation}: {theirs:?}"),
             Err(other) => prop_assert!(false, "{}", other.report()),
         }
     }
